@@ -1,0 +1,138 @@
+package api
+
+import "time"
+
+// Power is the state of a server as its BMC reads it.
+type Power string
+
+// Power states.
+const (
+	PowerUnknown Power = ""
+	PowerOn      Power = "on"
+	PowerOff     Power = "off"
+)
+
+// NodeView is one node as the operator sees it: GET /v1/nodes and /v1/nodes/ID.
+type NodeView struct {
+	Name         string     `json:"name"`
+	Where        string     `json:"where"`
+	PrimaryMAC   string     `json:"primary_mac"`
+	BMCMAC       string     `json:"bmc_mac,omitempty"`
+	SecondaryMAC string     `json:"secondary_mac,omitempty"`
+	Type         string     `json:"type,omitempty"`
+	Management   bool       `json:"management,omitempty"`
+	Address      string     `json:"address,omitempty"`
+	BMCAddress   string     `json:"bmc_address,omitempty"` // where the BMC is reached now; empty when unknown
+	BMCReached   bool       `json:"bmc_reached"`
+	Power        Power      `json:"power,omitempty"`
+	State        string     `json:"state"` // of the state machine: known, ..., ready, failed, excluded
+	Since        time.Time  `json:"since,omitzero"`
+	Step         string     `json:"step,omitempty"`   // where it failed
+	Reason       string     `json:"reason,omitempty"` // why it failed
+	Run          string     `json:"run,omitempty"`
+	Image        string     `json:"image,omitempty"`
+	Progress     *Progress  `json:"progress,omitempty"`
+	Disk         *Disk      `json:"disk,omitempty"`
+	OtherOS      []string   `json:"other_os,omitempty"`
+	Identity     *Identity  `json:"identity,omitempty"`
+	Hardware     *Hardware  `json:"hardware,omitempty"`
+	Clock        string     `json:"clock,omitempty"` // what the node's clock said at check-in, when it was wrong
+	Callback     *Callback  `json:"callback,omitempty"`
+	Evidence     []Evidence `json:"evidence,omitempty"` // newest last
+	LogTail      string     `json:"log_tail,omitempty"`
+}
+
+// Evidence is one fact of a node's timeline.
+type Evidence struct {
+	Time time.Time `json:"time"`
+	Kind string    `json:"kind"`
+	Text string    `json:"text"`
+}
+
+// RunRequest submits a run: POST /v1/runs -> RunView.
+type RunRequest struct {
+	Provision string `json:"provision"` // "image"
+	Image     string `json:"image"`     // ID or name of an image
+	// Nodes names the servers; empty means all.
+	Nodes               []string `json:"nodes,omitempty"`
+	Exclude             []string `json:"exclude,omitempty"`
+	OnFailure           string   `json:"on_failure"` // "cancel" or "retry"
+	Retries             int      `json:"retries"`
+	PowerCycleRunning   bool     `json:"power_cycle_running,omitempty"`
+	SSHKeys             []string `json:"ssh_keys,omitempty"` // for the core user
+	CommandLineForAudit string   `json:"command_line,omitempty"`
+}
+
+// RunView is a run as the operator sees it.
+type RunView struct {
+	ID      string     `json:"id"`
+	State   string     `json:"state"` // running, done, failed, cancelled
+	Image   string     `json:"image"`
+	Began   time.Time  `json:"began"`
+	Ended   time.Time  `json:"ended,omitzero"`
+	Stages  []Stage    `json:"stages"`
+	Nodes   []NodeView `json:"nodes"`
+	Reason  string     `json:"reason,omitempty"`
+	Skipped []string   `json:"skipped,omitempty"` // servers left out, each with its reason
+	// Code is the exit code that the run deserves: 0, 1, 3 or 6.
+	Code int `json:"code"`
+}
+
+// Stage is one line of the bootstrap's progress.
+type Stage struct {
+	Name  string `json:"name"`
+	Done  int    `json:"done"`
+	Total int    `json:"total"`
+	State string `json:"state"` // waiting, running, done, failed
+}
+
+// RackView is GET /v1/rack.
+type RackView struct {
+	Network    string   `json:"network"`
+	Server     string   `json:"server"`
+	Interface  string   `json:"interface"`
+	Version    string   `json:"version"`
+	Provision  string   `json:"provision,omitempty"` // what was provisioned last
+	Nodes      int      `json:"nodes"`
+	Microagent string   `json:"microkernel,omitempty"` // ID of the default microkernel
+	Warnings   []string `json:"warnings,omitempty"`
+}
+
+// ImageView is one image: GET /v1/images.
+type ImageView struct {
+	ID         string    `json:"id"`
+	Name       string    `json:"name"`
+	RawSize    int64     `json:"raw_size"`
+	UsedSize   int64     `json:"used_size"`
+	StoredSize int64     `json:"stored_size"`
+	SHA256     string    `json:"sha256"` // of the raw image
+	Added      time.Time `json:"added"`
+}
+
+// ImageAddLine is one JSON line of the answer to POST /v1/images?name=NAME&sha256=HEX (body: the file): progress while
+// it is read, then the image or an error.
+type ImageAddLine struct {
+	Read  int64      `json:"read,omitempty"` // bytes of the file
+	Image *ImageView `json:"image,omitempty"`
+	Error *Error     `json:"error,omitempty"`
+}
+
+// LeaseView is one lease: GET /v1/leases.
+type LeaseView struct {
+	Address string    `json:"address"`
+	MAC     string    `json:"mac"`
+	Node    string    `json:"node,omitempty"`
+	Role    string    `json:"role"` // server, bmc, pool
+	Expires time.Time `json:"expires,omitzero"`
+}
+
+// Error is the body of every answer of 400 and above.
+type Error struct {
+	Message string `json:"message"`
+	Hint    string `json:"hint,omitempty"`
+	// Code is the exit code that the command line gives for it.
+	Code int `json:"code"`
+}
+
+// Error implements error.
+func (e *Error) Error() string { return e.Message }
