@@ -1,0 +1,124 @@
+package event
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// Held is how many events a Bus keeps for those who ask later.
+const Held = 4096
+
+// slack is how many events a subscriber may lag behind before it is dropped.
+const slack = 1024
+
+// Bus fans events out. Its methods may be called concurrently, and Publish never waits for a reader. It owns no
+// goroutine.
+type Bus struct {
+	now func() time.Time
+
+	mu   sync.Mutex
+	last uint64  // ID of the newest event, or one less than the first
+	ring []Event // the newest Held events; the oldest is at head once it is full
+	head int
+	subs map[*subscriber]struct{}
+}
+
+type subscriber struct {
+	ch   chan Event
+	stop func() bool // unregisters from the context
+}
+
+// NewBus gives an empty bus. IDs begin at the clock's milliseconds, so that they grow over restarts of the daemon
+// as well.
+func NewBus() *Bus { return newBus(time.Now) }
+
+func newBus(now func() time.Time) *Bus {
+	return &Bus{
+		now:  now,
+		last: uint64(max(0, now().UnixMilli())), //nolint:gosec // not negative
+		subs: make(map[*subscriber]struct{}),
+	}
+}
+
+// Publish gives the event its ID, and the time where it has none, keeps it, and hands it to every subscriber. It
+// returns the event as published. The caller must not change Fields afterwards.
+func (b *Bus) Publish(e Event) Event {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.last++
+	e.ID = b.last
+	if e.Time.IsZero() {
+		e.Time = b.now().UTC()
+	}
+	if len(b.ring) < Held {
+		b.ring = append(b.ring, e)
+	} else {
+		b.ring[b.head] = e
+		b.head = (b.head + 1) % Held
+	}
+	for s := range b.subs {
+		select {
+		case s.ch <- e:
+		default:
+			s.stop()
+			delete(b.subs, s)
+			close(s.ch)
+		}
+	}
+	return e
+}
+
+// Last is the ID of the newest event; Subscribe with it gives only what comes later.
+func (b *Bus) Last() uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.last
+}
+
+// Since gives the events kept with an ID above after, oldest first. An ID that was not given out yet comes from
+// another life of the daemon: everything is given.
+func (b *Bus) Since(after uint64) []Event {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.since(after)
+}
+
+func (b *Bus) since(after uint64) []Event {
+	n := uint64(len(b.ring))
+	first := b.last - n // one less than the oldest
+	skip := uint64(0)
+	if after > first && after <= b.last {
+		skip = after - first
+	}
+	out := make([]Event, 0, n-skip)
+	for i := skip; i < n; i++ {
+		out = append(out, b.ring[(uint64(b.head)+i)%n]) //nolint:gosec // head is an index
+	}
+	return out
+}
+
+// Subscribe gives what Since gives, and then every later event, in order and without a gap between the two. The
+// channel is closed when ctx is done, or early when the reader lags more than a thousand events behind: then it
+// subscribes again after the last ID that it saw.
+func (b *Bus) Subscribe(ctx context.Context, after uint64) <-chan Event {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	old := b.since(after)
+	s := &subscriber{ch: make(chan Event, len(old)+slack)}
+	for _, e := range old {
+		s.ch <- e
+	}
+	b.subs[s] = struct{}{}
+	s.stop = context.AfterFunc(ctx, func() { b.drop(s) })
+	return s.ch
+}
+
+func (b *Bus) drop(s *subscriber) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if _, there := b.subs[s]; there {
+		delete(b.subs, s)
+		close(s.ch)
+	}
+}
