@@ -1,0 +1,101 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	rereadTimeout = 15 * time.Second
+	rereadPause   = 100 * time.Millisecond
+)
+
+// PartitionPath is the device node of a partition as the kernel names it: /dev/vda9, /dev/nvme0n1p9.
+func PartitionPath(disk string, number int) string {
+	if disk != "" && disk[len(disk)-1] >= '0' && disk[len(disk)-1] <= '9' {
+		disk += "p"
+	}
+	return disk + strconv.Itoa(number)
+}
+
+// RereadPartitions makes the kernel read the partition table that is on the disk now, and returns when each partition
+// of it has its device node. It gives up after 15 s, or when ctx ends. It does nothing for a regular file.
+func (d *Disk) RereadPartitions(ctx context.Context) error {
+	if !d.block {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, rereadTimeout)
+	defer cancel()
+	for {
+		err := ioctlNone(d.f, unix.BLKRRPART)
+		if err == nil {
+			if err = d.nodesPresent(); err == nil {
+				return nil
+			}
+		}
+		select {
+		case <-time.After(rereadPause):
+		case <-ctx.Done():
+			return fmt.Errorf("read the partition table of %s again: %w", d.Path(), errors.Join(err, ctx.Err()))
+		}
+	}
+}
+
+// nodesPresent compares the partition table with what the kernel and devtmpfs show.
+func (d *Disk) nodesPresent() error {
+	parts, err := ReadPartitions(d, d.size)
+	if errors.Is(err, ErrNoGPT) {
+		return nil // an MBR disk: BLKRRPART returned, so the kernel has its partitions
+	}
+	if err != nil {
+		return err
+	}
+	known, err := d.kernelPartitions()
+	if err != nil {
+		return err
+	}
+	for _, p := range parts {
+		name, ok := known[p.Number]
+		if !ok {
+			return fmt.Errorf("the kernel does not show partition %d", p.Number)
+		}
+		if _, err := os.Stat(filepath.Join("/dev", name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// kernelPartitions gives partition number -> device name from sysfs.
+func (d *Disk) kernelPartitions() (map[int]string, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(d.f.Fd()), &st); err != nil {
+		return nil, err
+	}
+	dir := fmt.Sprintf("/sys/dev/block/%d:%d", unix.Major(st.Rdev), unix.Minor(st.Rdev))
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	known := map[int]string{}
+	for _, e := range entries {
+		b, err := os.ReadFile(filepath.Join(dir, e.Name(), "partition"))
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
+			continue
+		}
+		n, err := strconv.Atoi(strings.TrimSpace(string(b)))
+		if err == nil {
+			known[n] = e.Name()
+		}
+	}
+	return known, nil
+}
