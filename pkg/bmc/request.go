@@ -1,0 +1,144 @@
+package bmc
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/racker-project/racker/pkg/api"
+	"github.com/racker-project/racker/pkg/rack"
+)
+
+// Reading is what a BMC tells about itself and its server.
+type Reading struct {
+	Power            api.Power
+	Manufacturer     string // the name, where the IANA number is known
+	ManufacturerID   uint32 // IANA enterprise number
+	ProductID        uint16
+	FirmwareRevision string // "1.23"
+	IPMIVersion      string // "2.0"
+	CipherSuite      int    // that the session was opened with: 17 or 3
+	// MAC is the BMC's own, zero when it does not tell.
+	MAC rack.MAC
+}
+
+// Check logs in and reads power and identity; nothing is changed. It matches ErrAuth, ErrPrivilege, ErrUnreachable,
+// ErrCipherSuite, ErrBusy.
+func (c *Client) Check(ctx context.Context, t Target) (Reading, error) {
+	var r Reading
+	err := c.do(ctx, t, "read its identity", func(ctx context.Context, s *session) error {
+		power, err := s.power(ctx)
+		if err != nil {
+			return err
+		}
+		if r, err = s.ipm.reading(ctx); err != nil {
+			return err
+		}
+		r.Power = power
+		return nil
+	})
+	return r, err
+}
+
+// Power reads the power state. Errors as Check.
+func (c *Client) Power(ctx context.Context, t Target) (api.Power, error) {
+	var p api.Power
+	err := c.do(ctx, t, "read power", func(ctx context.Context, s *session) (err error) {
+		p, err = s.power(ctx)
+		return err
+	})
+	return p, err
+}
+
+// SetPower turns the server on or off, off at once as by its power button held down. A server that is in that state already gets
+// no order. It returns when the state reads back, or with an error that matches ErrNotApplied after Config.Settle; else
+// errors as Check. It is safe to repeat.
+func (c *Client) SetPower(ctx context.Context, t Target, on bool) error {
+	want := api.PowerOff
+	if on {
+		want = api.PowerOn
+	}
+	return c.do(ctx, t, "turn power "+string(want), func(ctx context.Context, s *session) error {
+		return c.setPower(ctx, t, s, string(want), want, c.cfg.Settle)
+	})
+}
+
+// SoftOff asks the operating system to shut down (ACPI) and returns when the power reads off, or with an error that
+// matches ErrNotApplied after Config.SoftSettle; else errors as Check.
+func (c *Client) SoftOff(ctx context.Context, t Target) error {
+	return c.do(ctx, t, "shut down", func(ctx context.Context, s *session) error {
+		return c.setPower(ctx, t, s, orderSoft, api.PowerOff, c.cfg.SoftSettle)
+	})
+}
+
+// setPower gives order unless the state is want already, and reads until it is.
+func (c *Client) setPower(ctx context.Context, t Target, s *session, order string, want api.Power, settle time.Duration) error {
+	now, err := s.power(ctx)
+	if err != nil || now == want {
+		return err
+	}
+	if _, err := s.lib.SetPowerState(ctx, order); err != nil {
+		return s.failed(err)
+	}
+	return c.settle(ctx, t, "power "+order, settle, func() (bool, string, error) {
+		now, err := s.power(ctx)
+		return now == want, string(now), err
+	})
+}
+
+// Boot reads the boot override. Errors as Check.
+func (c *Client) Boot(ctx context.Context, t Target) (Boot, error) {
+	var b Boot
+	err := c.do(ctx, t, "read its boot device", func(ctx context.Context, s *session) (err error) {
+		b, err = s.ipm.boot(ctx)
+		return err
+	})
+	return b, err
+}
+
+// bootSettle is how long a BMC may take until boot flags that it accepted read back.
+const bootSettle = 3 * time.Second
+
+// SetBoot sets the boot override, cancels the timeout of 60 s that would clear it, and reads it back; what reads back otherwise
+// is an error that matches ErrNotApplied and says what it reads. Else errors as Check. It is safe to repeat.
+func (c *Client) SetBoot(ctx context.Context, t Target, b Boot) error {
+	if _, err := selector(b.Device); err != nil {
+		return fmt.Errorf("%s: %w", t, err)
+	}
+	b.Valid = b.Device != DeviceNone
+	return c.do(ctx, t, "set its boot device", func(ctx context.Context, s *session) error {
+		if _, err := s.lib.SetBootDevice(ctx, string(b.Device), b.Persistent, b.EFI); err != nil {
+			return s.failed(err)
+		}
+		return c.settle(ctx, t, "boot device "+b.String(), min(bootSettle, c.cfg.Settle), func() (bool, string, error) {
+			now, err := s.ipm.boot(ctx)
+			return b.same(now), now.String(), err
+		})
+	})
+}
+
+// power reads the power state through bmclib.
+func (s *session) power(ctx context.Context) (api.Power, error) {
+	text, err := s.lib.GetPowerState(ctx)
+	if err != nil {
+		return api.PowerUnknown, s.failed(err)
+	}
+	return api.Power(text), nil
+}
+
+// settle reads until read says that the change is there, for at most limit.
+func (c *Client) settle(ctx context.Context, t Target, what string, limit time.Duration, read func() (bool, string, error)) error {
+	began := time.Now()
+	for {
+		done, now, err := read()
+		if err != nil || done {
+			return err
+		}
+		if waited := time.Since(began); waited+c.cfg.Poll > limit {
+			return &Error{Target: t.String(), Kind: ErrNotApplied, Text: fmt.Sprintf("was told %s: %v: it reads %s after %s", what, ErrNotApplied, now, waited.Round(100*time.Millisecond))}
+		}
+		if err := pause(ctx, c.cfg.Poll); err != nil {
+			return err
+		}
+	}
+}
