@@ -1,0 +1,101 @@
+package sim
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"path/filepath"
+	"time"
+)
+
+// Client talks to the supervisor of a folder.
+type Client struct {
+	folder Folder
+	http   *http.Client
+}
+
+// NewClient gives a client; it connects when it is used.
+func NewClient(folder Folder) *Client {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var conn net.Conn
+		err := inFolder(string(folder), func(short string) error {
+			var err error
+			conn, err = (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(short, controlFile))
+			return err
+		})
+		return conn, err
+	}
+	return &Client{folder: folder, http: &http.Client{
+		Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true},
+		Timeout:   controlTimeout,
+	}}
+}
+
+// Status asks what the servers are doing. ErrNotRunning is matched when no rack is up.
+func (c *Client) Status(ctx context.Context) (*Status, error) {
+	var st Status
+	if err := c.do(ctx, http.MethodGet, "/status", nil, &st); err != nil {
+		return nil, err
+	}
+	return &st, nil
+}
+
+// Power gives a power order to a server. ErrNotRunning is matched when no rack is up.
+func (c *Client) Power(ctx context.Context, node string, order PowerOrder) error {
+	return c.do(ctx, http.MethodPost, "/nodes/"+node+"/power", powerRequest{order}, nil)
+}
+
+// Down ends the rack and returns when it is gone. ErrNotRunning is matched when no rack is up.
+func (c *Client) Down(ctx context.Context) error {
+	if err := c.do(ctx, http.MethodPost, "/down", nil, nil); err != nil {
+		return err
+	}
+	for c.folder.alive() {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the rack to end: %w", ctx.Err())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	return nil
+}
+
+func (c *Client) do(ctx context.Context, method, path string, body, result any) error {
+	if !c.folder.alive() {
+		return fmt.Errorf("%s: %w", c.folder, ErrNotRunning)
+	}
+	var payload bytes.Buffer
+	if body != nil {
+		if err := json.NewEncoder(&payload).Encode(body); err != nil {
+			return fmt.Errorf("%s %s: %w", method, path, err)
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://rack"+path, &payload)
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", method, path, err)
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return fmt.Errorf("ask the rack in %s: %w", c.folder, err)
+	}
+	defer res.Body.Close()
+	dec := json.NewDecoder(res.Body)
+	if res.StatusCode >= http.StatusBadRequest {
+		var p problem
+		if err := dec.Decode(&p); err != nil {
+			return fmt.Errorf("ask the rack in %s: %s", c.folder, res.Status)
+		}
+		return errors.New(p.Message)
+	}
+	if result == nil {
+		return nil
+	}
+	if err := dec.Decode(result); err != nil {
+		return fmt.Errorf("ask the rack in %s: %w", c.folder, err)
+	}
+	return nil
+}

@@ -1,0 +1,136 @@
+package sim
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// errDown ends the supervisor's group when POST /down was asked for.
+var errDown = errors.New("down")
+
+// controlTimeout bounds one request to the supervisor; a power order waits for QEMU.
+const controlTimeout = time.Minute
+
+// control is the supervisor's control socket: HTTP and JSON.
+//
+//	GET  /status
+//	POST /down
+//	POST /nodes/NAME/power   {"order": "on" | "off" | "reset" | "soft"}
+type control struct {
+	rack     *Rack
+	listener net.Listener
+	server   *http.Server
+	down     chan struct{}
+	once     sync.Once
+}
+
+// powerRequest is the body of POST /nodes/NAME/power.
+type powerRequest struct {
+	Order PowerOrder `json:"order"`
+}
+
+// problem is the body of every answer of 400 and above.
+type problem struct {
+	Message string `json:"message"`
+}
+
+// newControl binds the socket.
+func newControl(r *Rack) (*control, error) {
+	c := &control{rack: r, down: make(chan struct{})}
+	err := inFolder(string(r.folder), func(dir string) error {
+		var err error
+		c.listener, err = net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(dir, controlFile), Net: "unix"})
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("bind control socket: %w", err)
+	}
+	c.listener.(*net.UnixListener).SetUnlinkOnClose(false) // the folder is cleaned by its owner, by the real name
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /status", c.status)
+	mux.HandleFunc("POST /down", c.askDown)
+	mux.HandleFunc("POST /nodes/{name}/power", c.power)
+	c.server = &http.Server{Handler: mux, ReadHeaderTimeout: controlTimeout}
+	return c, nil
+}
+
+// run serves until ctx is done (nil) or down is asked for (errDown).
+func (c *control) run(ctx context.Context) error {
+	served := make(chan error, 1)
+	go func() { served <- c.server.Serve(c.listener) }()
+	var err error
+	select {
+	case err = <-served:
+		return fmt.Errorf("serve control socket: %w", err)
+	case <-c.down:
+		err = errDown
+	case <-ctx.Done():
+	}
+	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if c.server.Shutdown(late) != nil {
+		c.server.Close()
+	}
+	<-served
+	return err
+}
+
+// close lets go of a socket that was never served.
+func (c *control) close() error {
+	if err := c.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil
+}
+
+func (c *control) status(w http.ResponseWriter, _ *http.Request) {
+	answer(w, http.StatusOK, c.rack.Status())
+}
+
+func (c *control) askDown(w http.ResponseWriter, _ *http.Request) {
+	answer(w, http.StatusAccepted, struct{}{})
+	c.once.Do(func() { close(c.down) })
+}
+
+func (c *control) power(w http.ResponseWriter, r *http.Request) {
+	s := c.rack.find(r.PathValue("name"))
+	if s == nil {
+		answer(w, http.StatusNotFound, problem{"no server " + r.PathValue("name")})
+		return
+	}
+	var req powerRequest
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4096)).Decode(&req); err != nil {
+		answer(w, http.StatusBadRequest, problem{err.Error()})
+		return
+	}
+	if err := s.Order(req.Order); err != nil {
+		answer(w, http.StatusConflict, problem{err.Error()})
+		return
+	}
+	answer(w, http.StatusOK, s.Status())
+}
+
+func answer(w http.ResponseWriter, code int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(body) // the client is gone when this fails
+}
+
+// inFolder calls fn with a short name of the folder: the address of a unix socket has 107 bytes at most (unix(7)), and the
+// folder of a rack may be anywhere.
+func inFolder(dir string, fn func(short string) error) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return fn(fmt.Sprintf("/proc/self/fd/%d", d.Fd()))
+}

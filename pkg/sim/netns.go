@@ -1,0 +1,132 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+)
+
+// threadNetwork is the network namespace of the calling thread.
+const threadNetwork = "/proc/thread-self/ns/net"
+
+// namespace is a network namespace that lives as long as its file is open, or a process is in it.
+type namespace struct {
+	file *os.File
+	// links talks to the kernel inside the namespace.
+	links *netlink.Handle
+}
+
+// newNamespace makes an empty network namespace with its loopback up and IPv6 off, so that nothing but the rack's own
+// programs speaks in it.
+func newNamespace() (*namespace, error) {
+	n := &namespace{}
+	err := onThread(func() error {
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			return fmt.Errorf("make network namespace: %w", err)
+		}
+		f, err := os.Open(threadNetwork)
+		if err != nil {
+			return fmt.Errorf("make network namespace: %w", err)
+		}
+		n.file = f
+		for _, set := range []string{"all", "default"} {
+			if err := sysctl("ipv6/conf/"+set+"/disable_ipv6", "1"); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
+	n.links, err = netlink.NewHandleAt(netns.NsHandle(n.file.Fd()), unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open netlink in new namespace: %w", err), n.Close())
+	}
+	if err := n.up("lo"); err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
+	return n, nil
+}
+
+// Close lets go of the namespace.
+func (n *namespace) Close() error {
+	if n == nil || n.file == nil {
+		return nil
+	}
+	if n.links != nil {
+		n.links.Close()
+	}
+	return n.file.Close()
+}
+
+// do runs fn on a thread inside the namespace. Sockets, files and processes that fn opens stay in it.
+func (n *namespace) do(fn func() error) error {
+	return onThread(func() error {
+		if err := unix.Setns(int(n.file.Fd()), unix.CLONE_NEWNET); err != nil {
+			return fmt.Errorf("enter network namespace: %w", err)
+		}
+		return fn()
+	})
+}
+
+// up sets an interface up.
+func (n *namespace) up(name string) error {
+	link, err := n.links.LinkByName(name)
+	if err == nil {
+		err = n.links.LinkSetUp(link)
+	}
+	if err != nil {
+		return fmt.Errorf("set up interface %s: %w", name, err)
+	}
+	return nil
+}
+
+// inode identifies the namespace on this host while it exists.
+func (n *namespace) inode() (uint64, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(n.file.Fd()), &st); err != nil {
+		return 0, fmt.Errorf("stat network namespace: %w", err)
+	}
+	return st.Ino, nil
+}
+
+// onThread runs fn on a thread of its own that returns to its network namespace afterwards. A thread that cannot
+// return is given up: the runtime ends a thread whose locked goroutine ends.
+func onThread(fn func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		home, err := os.Open(threadNetwork)
+		if err != nil {
+			runtime.UnlockOSThread()
+			done <- fmt.Errorf("open own network namespace: %w", err)
+			return
+		}
+		defer home.Close()
+		err = fn()
+		if back := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); back != nil {
+			done <- errors.Join(err, fmt.Errorf("leave network namespace: %w", back))
+			return
+		}
+		runtime.UnlockOSThread()
+		done <- err
+	}()
+	return <-done
+}
+
+// sysctl writes a setting of the calling thread's network namespace. One that this kernel does not have is no error.
+func sysctl(name, value string) error {
+	err := os.WriteFile(filepath.Join("/proc/sys/net", filepath.FromSlash(name)), []byte(value), 0)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("set net.%s: %w", strings.ReplaceAll(name, "/", "."), err)
+	}
+	return nil
+}
