@@ -1,0 +1,82 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/racker-project/racker/pkg/event"
+)
+
+// Events gives the events kept with an ID above after, and with follow those to come, until ctx is done or the caller
+// stops. An empty run means the events of all. The last pair has an error when the stream broke; it ends without one
+// when the daemon ended it: with follow the caller asks again after the last ID that it saw.
+func (c *Client) Events(ctx context.Context, follow bool, after uint64, run string) iter.Seq2[event.Event, error] {
+	q := url.Values{"after": {strconv.FormatUint(after, 10)}}
+	if follow {
+		q.Set("follow", "1")
+	}
+	if run != "" {
+		q.Set("run", run)
+	}
+	return func(yield func(event.Event, error) bool) {
+		resp, err := c.do(ctx, http.MethodGet, "/v1/events?"+q.Encode(), nil, "")
+		if err != nil {
+			yield(event.Event{}, err)
+			return
+		}
+		defer resp.Body.Close()
+		for dec := json.NewDecoder(resp.Body); ; {
+			var e event.Event
+			err := dec.Decode(&e)
+			switch {
+			case errors.Is(err, io.EOF):
+				return
+			case err != nil:
+				yield(event.Event{}, c.explain(err))
+				return
+			case !yield(e, nil):
+				return
+			}
+		}
+	}
+}
+
+// AddImage sends the file of an image. An empty name means that the daemon makes one; sha256, of the file in lower-case
+// hexadecimal, is checked unless it is empty. Progress gets the bytes that the daemon has read so far.
+func (c *Client) AddImage(ctx context.Context, name, sha256 string, body io.Reader, progress func(read int64)) (ImageView, error) {
+	q := url.Values{}
+	if name != "" {
+		q.Set("name", name)
+	}
+	if sha256 != "" {
+		q.Set("sha256", sha256)
+	}
+	resp, err := c.do(ctx, http.MethodPost, "/v1/images?"+q.Encode(), body, "application/octet-stream")
+	if err != nil {
+		return ImageView{}, err
+	}
+	defer resp.Body.Close()
+	for dec := json.NewDecoder(resp.Body); ; {
+		var line ImageAddLine
+		if err := dec.Decode(&line); err != nil {
+			return ImageView{}, fmt.Errorf("add image: %w", c.explain(err))
+		}
+		switch {
+		case line.Error != nil:
+			if line.Error.Code == 0 {
+				line.Error.Code = exitFailed
+			}
+			return ImageView{}, line.Error
+		case line.Image != nil:
+			return *line.Image, nil
+		}
+		progress(line.Read)
+	}
+}
