@@ -6,20 +6,40 @@
 package tftpd
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net"
 	"net/netip"
+	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
+
+	"github.com/pin/tftp/v3"
+	"golang.org/x/sys/unix"
+)
+
+// Defaults of Config, and how the server treats clients that do not answer.
+const (
+	DefaultPort         = 69
+	DefaultMaxTransfers = 512
+	DefaultDrain        = 30 * time.Second
+
+	// ackTimeout and retries bound how long a client that went away keeps a transfer: about 10 s.
+	ackTimeout = 2 * time.Second
+	retries    = 4
 )
 
 // Config says where the server listens.
 type Config struct {
 	// Interface is what the socket is bound to; empty binds to the address alone.
 	Interface string
-	// Server is the address to listen on. Required.
+	// Server is the address to listen on; replies come from it. Required.
 	Server netip.Addr
 	// Port to listen on; zero means 69.
 	Port int
@@ -31,46 +51,84 @@ type Config struct {
 	Conn *net.UDPConn
 }
 
-// Served is one request and what became of it.
-type Served struct {
-	Name string
-	IP   netip.Addr
-	// Bytes is what was sent and acknowledged.
-	Bytes    int64
-	Duration time.Duration
-	// Probe tells that the client only asked for the size and went away, as UEFI does before it loads a file.
-	Probe bool
-	// Err is nil when the client acknowledged the whole file, or for a probe. It matches fs.ErrNotExist for a name
-	// that is not served, ErrName for one that is none, and ErrBusy.
-	Err error
-}
-
-// Observer hears of every read request. It is called from several goroutines and must not block.
-type Observer interface {
-	File(ctx context.Context, s Served)
-}
-
-var (
-	// ErrName is matched for names that could leave the file system that is served.
-	ErrName = errors.New("not a file name that is served")
-	// ErrBusy is matched for requests above the bound.
-	ErrBusy = errors.New("too many transfers")
-)
-
 // Server serves files. Listen and Run are called once each.
 type Server struct {
-	cfg Config
+	cfg      Config
+	fsys     fs.FS
+	observer Observer
+	log      *slog.Logger
+
+	conn  *net.UDPConn
+	slots chan struct{} // one per transfer under way
+	cut   atomic.Bool   // the time to drain is over
 }
 
 // New checks the configuration; it opens nothing.
 func New(cfg Config, fsys fs.FS, observer Observer, log *slog.Logger) (*Server, error) {
-	return &Server{cfg: cfg}, nil
+	cfg.Port = cmp.Or(cfg.Port, DefaultPort)
+	cfg.MaxTransfers = cmp.Or(cfg.MaxTransfers, DefaultMaxTransfers)
+	cfg.Drain = cmp.Or(cfg.Drain, DefaultDrain)
+	switch {
+	case !cfg.Server.Is4():
+		return nil, fmt.Errorf("tftp: server address %s: want an IPv4 address", cfg.Server)
+	case cfg.Port < 1 || cfg.Port > 65535:
+		return nil, fmt.Errorf("tftp: port %d: want 1 to 65535", cfg.Port)
+	case cfg.MaxTransfers < 1:
+		return nil, fmt.Errorf("tftp: %d transfers: want 1 or more", cfg.MaxTransfers)
+	}
+	return &Server{cfg: cfg, fsys: fsys, observer: observer, log: log, slots: make(chan struct{}, cfg.MaxTransfers)}, nil
 }
 
 // Listen binds the socket, or takes the one of the configuration. An error matches syscall.EADDRINUSE when somebody
 // else has the port, and os.ErrPermission without the right to bind it.
-func (s *Server) Listen(ctx context.Context) error { return errors.ErrUnsupported }
+func (s *Server) Listen(ctx context.Context) error {
+	if s.conn = s.cfg.Conn; s.conn != nil {
+		return nil
+	}
+	at := netip.AddrPortFrom(s.cfg.Server, uint16(s.cfg.Port))
+	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		var err error
+		ctl := c.Control(func(fd uintptr) { err = unix.BindToDevice(int(fd), s.cfg.Interface) })
+		return errors.Join(ctl, err)
+	}}
+	if s.cfg.Interface == "" {
+		lc.Control = nil
+	}
+	conn, err := lc.ListenPacket(ctx, "udp4", at.String())
+	if err != nil {
+		return fmt.Errorf("tftp: listen on %s port %d: %w", s.cfg.Interface, s.cfg.Port, err)
+	}
+	s.conn = conn.(*net.UDPConn)
+	return nil
+}
 
 // Run serves until ctx is done, then lets transfers finish for at most Config.Drain and gives nil. It calls Listen if
 // nobody did.
-func (s *Server) Run(ctx context.Context) error { return errors.ErrUnsupported }
+func (s *Server) Run(ctx context.Context) error {
+	if s.conn == nil {
+		if err := s.Listen(ctx); err != nil {
+			return err
+		}
+	}
+	// Transfers outlive ctx while they drain.
+	serving := context.WithoutCancel(ctx)
+	srv := tftp.NewServer(func(name string, rf io.ReaderFrom) error { return s.read(serving, name, rf) }, nil)
+	srv.SetTimeout(ackTimeout)
+	srv.SetRetries(retries)
+
+	var wg sync.WaitGroup
+	served := make(chan error, 1)
+	wg.Go(func() { served <- srv.Serve(s.conn) })
+	defer wg.Wait()
+
+	select {
+	case err := <-served: // it ends by itself only if the socket is none that it can use
+		srv.Shutdown()
+		return fmt.Errorf("tftp: serve: %w", err)
+	case <-ctx.Done():
+	}
+	drain := time.AfterFunc(s.cfg.Drain, func() { s.cut.Store(true) })
+	defer drain.Stop()
+	srv.Shutdown()
+	return nil
+}
