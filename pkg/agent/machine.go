@@ -1,0 +1,27 @@
+package agent
+
+import (
+	"context"
+	"time"
+
+	"github.com/racker-project/racker/pkg/api"
+	"github.com/racker-project/racker/pkg/image"
+)
+
+// Machine is what the job loop needs of the hardware and the kernel below it. ThisMachine gives the real one.
+type Machine struct {
+	// Survey tells who the machine is and what it has. It may take seconds; it is called before the first check-in and
+	// after each job.
+	Survey func(ctx context.Context) (api.Identity, api.Hardware, error)
+	// OpenDisk opens a disk for writing, for us alone.
+	OpenDisk func(disk api.Disk) (*image.Disk, error)
+	// Mount mounts a device at a new private directory; leave unmounts it and removes the directory.
+	Mount func(device, filesystem string) (dir string, leave func() error, err error)
+	// EFIVars is the directory of efivarfs; empty when the firmware is no UEFI or offers no variables.
+	EFIVars string
+	// Now is the machine's clock; SetClock sets it, and the battery-backed one.
+	Now      func() time.Time
+	SetClock func(time.Time) error
+	// Reboot does not return on a real machine unless it fails.
+	Reboot func() error
+}
