@@ -63,6 +63,8 @@ type Client struct {
 type state struct {
 	turn  chan struct{}       // holds one element while a session is open
 	suite types.CipherSuiteID // that worked last; 0 for none yet
+	// bare: its boot flags keep the device and nothing else; found out by probeBare.
+	bare bool
 }
 
 // New gives a Client.
@@ -85,8 +87,9 @@ func (c *Client) state(address string) *state {
 
 // session is an open session, through bmclib and, for what bmclib has no words for, the provider below it.
 type session struct {
-	lib *bmclib.Client
-	ipm *provider
+	lib   *bmclib.Client
+	ipm   *provider
+	state *state // of the BMC; owned by the session while it is open
 }
 
 // failed gives the error of a bmclib call as the provider saw it.
@@ -154,7 +157,7 @@ func (c *Client) open(ctx context.Context, t Target, st *state) (*session, error
 	for _, suite := range suites {
 		var s *session
 		if s, err = c.openWith(ctx, t, suite); err == nil {
-			st.suite = suite
+			st.suite, s.state = suite, st
 			return s, nil
 		}
 		if !refusesSuite(err) {

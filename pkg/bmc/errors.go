@@ -132,12 +132,16 @@ func explain(t Target, what string, waited time.Duration, err error) error {
 		return err
 	}
 	e := &Error{Target: t.String(), Kind: kindOf(err), Cause: err}
+	var name *net.DNSError
 	switch {
+	case errors.As(err, &name):
+		e.Text = fmt.Sprintf("has no address: %v", name)
 	case errors.Is(err, ErrCipherSuite):
 		e.Kind, e.Text = ErrCipherSuite, ErrCipherSuite.Error()
 	case errors.Is(e.Kind, ErrAuth):
 		e.Text = fmt.Sprintf("refused user %q: %v", t.User, ErrAuth)
-	case errors.Is(e.Kind, ErrPrivilege):
+	case errors.Is(err, ErrPrivilege), errors.Is(e.Kind, ErrPrivilege):
+		e.Kind = ErrPrivilege
 		e.Text = fmt.Sprintf("refused user %q: %v", t.User, ErrPrivilege)
 	case errors.Is(e.Kind, ErrUnreachable):
 		e.Text = fmt.Sprintf("gave no answer within %s", waited.Round(100*time.Millisecond))

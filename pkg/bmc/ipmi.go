@@ -34,7 +34,7 @@ const (
 type provider struct {
 	target Target
 	suite  types.CipherSuiteID
-	conn   net.Conn
+	conn   *listening
 	client *ipmi.Client
 	active bool
 	// last is the error of the last request as go-ipmi gave it: bmclib flattens some of them into text.
@@ -77,21 +77,18 @@ func (p *provider) open(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("open socket: %w", err)
 	}
-	p.conn = conn
+	p.conn = &listening{Conn: conn}
 	c, err := ipmi.NewClient(p.target.Host, p.target.Port, p.target.User, p.target.Password.Reveal())
 	if err != nil {
 		return fmt.Errorf("make client: %w", err)
 	}
-	p.client = c.WithUDPProxy(dialer{conn}).WithTimeout(resendAfter).WithRetry(resends).
+	p.client = c.WithUDPProxy(dialer{p.conn}).WithTimeout(resendAfter).WithRetry(resends).
 		WithCipherSuiteID(p.suite).WithMaxPrivilegeLevel(types.PrivilegeLevelAdministrator)
-	if _, err := p.client.OpenSession(ctx); err != nil {
-		return fmt.Errorf("open session: %w", err)
-	}
-	if _, err := p.client.RAKPMessage1(ctx); err != nil {
-		return fmt.Errorf("RAKP 1: %w", err)
-	}
-	if _, err := p.client.RAKPMessage3(ctx); err != nil {
-		return fmt.Errorf("RAKP 3: %w", err)
+	if err := p.handshake(ctx); err != nil {
+		if refused := p.conn.refused(); refused != nil {
+			return fmt.Errorf("open session: %w", refused)
+		}
+		return err
 	}
 	p.active = true
 	if _, err := p.client.SetSessionPrivilegeLevel(ctx, types.PrivilegeLevelAdministrator); err != nil {
@@ -101,6 +98,20 @@ func (p *provider) open(ctx context.Context) error {
 			return fmt.Errorf("set privilege: %w", errors.Join(ErrPrivilege, err))
 		}
 		return fmt.Errorf("set privilege: %w", err)
+	}
+	return nil
+}
+
+// handshake is Open Session and the two exchanges of RAKP, IPMI 2.0 sections 13.17 to 13.23.
+func (p *provider) handshake(ctx context.Context) error {
+	if _, err := p.client.OpenSession(ctx); err != nil {
+		return fmt.Errorf("open session: %w", err)
+	}
+	if _, err := p.client.RAKPMessage1(ctx); err != nil {
+		return fmt.Errorf("RAKP 1: %w", err)
+	}
+	if _, err := p.client.RAKPMessage3(ctx); err != nil {
+		return fmt.Errorf("RAKP 3: %w", err)
 	}
 	return nil
 }

@@ -86,37 +86,6 @@ func (c *Client) setPower(ctx context.Context, t Target, s *session, order strin
 	})
 }
 
-// Boot reads the boot override. Errors as Check.
-func (c *Client) Boot(ctx context.Context, t Target) (Boot, error) {
-	var b Boot
-	err := c.do(ctx, t, "read its boot device", func(ctx context.Context, s *session) (err error) {
-		b, err = s.ipm.boot(ctx)
-		return err
-	})
-	return b, err
-}
-
-// bootSettle is how long a BMC may take until boot flags that it accepted read back.
-const bootSettle = 3 * time.Second
-
-// SetBoot sets the boot override, cancels the timeout of 60 s that would clear it, and reads it back; what reads back otherwise
-// is an error that matches ErrNotApplied and says what it reads. Else errors as Check. It is safe to repeat.
-func (c *Client) SetBoot(ctx context.Context, t Target, b Boot) error {
-	if _, err := selector(b.Device); err != nil {
-		return fmt.Errorf("%s: %w", t, err)
-	}
-	b.Valid = b.Device != DeviceNone
-	return c.do(ctx, t, "set its boot device", func(ctx context.Context, s *session) error {
-		if _, err := s.lib.SetBootDevice(ctx, string(b.Device), b.Persistent, b.EFI); err != nil {
-			return s.failed(err)
-		}
-		return c.settle(ctx, t, "boot device "+b.String(), min(bootSettle, c.cfg.Settle), func() (bool, string, error) {
-			now, err := s.ipm.boot(ctx)
-			return b.same(now), now.String(), err
-		})
-	})
-}
-
 // power reads the power state through bmclib.
 func (s *session) power(ctx context.Context) (api.Power, error) {
 	text, err := s.lib.GetPowerState(ctx)
@@ -135,10 +104,19 @@ func (c *Client) settle(ctx context.Context, t Target, what string, limit time.D
 			return err
 		}
 		if waited := time.Since(began); waited+c.cfg.Poll > limit {
-			return &Error{Target: t.String(), Kind: ErrNotApplied, Text: fmt.Sprintf("was told %s: %v: it reads %s after %s", what, ErrNotApplied, now, waited.Round(100*time.Millisecond))}
+			return notApplied(t, what, now, waited)
 		}
 		if err := pause(ctx, c.cfg.Poll); err != nil {
 			return err
 		}
 	}
+}
+
+// notApplied is the error for a change that reads back as now.
+func notApplied(t Target, what, now string, waited time.Duration) error {
+	text := fmt.Sprintf("was told %s: %v: it reads %s", what, ErrNotApplied, now)
+	if waited > 0 {
+		text += " after " + waited.Round(100*time.Millisecond).String()
+	}
+	return &Error{Target: t.String(), Kind: ErrNotApplied, Text: text}
 }
