@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"path/filepath"
 	"time"
 )
 
@@ -21,13 +20,7 @@ type Client struct {
 // NewClient gives a client; it connects when it is used.
 func NewClient(folder Folder) *Client {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-		var conn net.Conn
-		err := inFolder(string(folder), func(short string) error {
-			var err error
-			conn, err = (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(short, controlFile))
-			return err
-		})
-		return conn, err
+		return dialIn(ctx, string(folder), controlFile)
 	}
 	return &Client{folder: folder, http: &http.Client{
 		Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true},
@@ -47,6 +40,11 @@ func (c *Client) Status(ctx context.Context) (*Status, error) {
 // Power gives a power order to a server. ErrNotRunning is matched when no rack is up.
 func (c *Client) Power(ctx context.Context, node string, order PowerOrder) error {
 	return c.do(ctx, http.MethodPost, "/nodes/"+node+"/power", powerRequest{order}, nil)
+}
+
+// SetFaults makes a server misbehave, or behave again. ErrNotRunning is matched when no rack is up.
+func (c *Client) SetFaults(ctx context.Context, node string, f Faults) error {
+	return c.do(ctx, http.MethodPost, "/nodes/"+node+"/faults", f, nil)
 }
 
 // Down ends the rack and returns when it is gone. ErrNotRunning is matched when no rack is up.

@@ -24,6 +24,7 @@ const controlTimeout = time.Minute
 //	GET  /status
 //	POST /down
 //	POST /nodes/NAME/power   {"order": "on" | "off" | "reset" | "soft"}
+//	POST /nodes/NAME/faults  Faults, which replace those that were
 type control struct {
 	rack     *Rack
 	listener net.Listener
@@ -58,6 +59,7 @@ func newControl(r *Rack) (*control, error) {
 	mux.HandleFunc("GET /status", c.status)
 	mux.HandleFunc("POST /down", c.askDown)
 	mux.HandleFunc("POST /nodes/{name}/power", c.power)
+	mux.HandleFunc("POST /nodes/{name}/faults", c.faults)
 	c.server = &http.Server{Handler: mux, ReadHeaderTimeout: controlTimeout}
 	return c, nil
 }
@@ -101,17 +103,29 @@ func (c *control) askDown(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (c *control) power(w http.ResponseWriter, r *http.Request) {
+	var req powerRequest
+	c.change(w, r, &req, func(s *server) error { return s.Order(req.Order) })
+}
+
+func (c *control) faults(w http.ResponseWriter, r *http.Request) {
+	var req Faults
+	c.change(w, r, &req, func(s *server) error { return s.SetFaults(req) })
+}
+
+// change reads a request about one server into req, and does it.
+func (c *control) change(w http.ResponseWriter, r *http.Request, req any, do func(*server) error) {
 	s := c.rack.find(r.PathValue("name"))
 	if s == nil {
-		answer(w, http.StatusNotFound, problem{"no server " + r.PathValue("name")})
+		answer(w, http.StatusNotFound, problem{"no server " + r.PathValue("name") + " in this rack"})
 		return
 	}
-	var req powerRequest
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4096)).Decode(&req); err != nil {
+	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4096))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(req); err != nil {
 		answer(w, http.StatusBadRequest, problem{err.Error()})
 		return
 	}
-	if err := s.Order(req.Order); err != nil {
+	if err := do(s); err != nil {
 		answer(w, http.StatusConflict, problem{err.Error()})
 		return
 	}
@@ -122,6 +136,17 @@ func answer(w http.ResponseWriter, code int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
 	_ = json.NewEncoder(w).Encode(body) // the client is gone when this fails
+}
+
+// dialIn connects to the unix socket called name in a folder.
+func dialIn(ctx context.Context, dir, name string) (net.Conn, error) {
+	var conn net.Conn
+	err := inFolder(dir, func(short string) error {
+		var err error
+		conn, err = (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(short, name))
+		return err
+	})
+	return conn, err
 }
 
 // inFolder calls fn with a short name of the folder: the address of a unix socket has 107 bytes at most (unix(7)), and the

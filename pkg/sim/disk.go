@@ -36,7 +36,9 @@ func fill(f *os.File, d Disk) error {
 	case FillNone:
 		return nil
 	case FillRandom:
-		return fillRandom(f, int64(d.Size))
+		return fillRandom(f, int64(d.Size), mib)
+	case FillDirty:
+		return fillRandom(f, int64(d.Size), dirtyBytes)
 	case FillGPT:
 		return fillGPT(f, int64(d.Size))
 	default:
@@ -44,12 +46,23 @@ func fill(f *os.File, d Disk) error {
 	}
 }
 
-// fillRandom writes random bytes over the whole disk, the same for each disk of a size.
-func fillRandom(f *os.File, size int64) error {
+// dirtyBytes is how much of each MiB a disk filled with FillDirty has.
+const dirtyBytes = 64 << 10
+
+// fillRandom writes random bytes over the first part of each MiB, the same for each disk of a size.
+func fillRandom(f *os.File, size, part int64) error {
 	var seed [32]byte
-	binary.LittleEndian.PutUint64(seed[:], uint64(size)) //nolint:gosec // a size is never negative
-	_, err := io.CopyBuffer(io.NewOffsetWriter(f, 0), io.LimitReader(rand.NewChaCha8(seed), size), make([]byte, mib))
-	return err
+	binary.LittleEndian.PutUint64(seed[:], uint64(size))
+	random := rand.NewChaCha8(seed)
+	buf := make([]byte, part)
+	for at := int64(0); at < size; at += mib {
+		n := min(part, size-at)
+		random.Read(buf[:n])
+		if _, err := f.WriteAt(buf[:n], at); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // fillFrom copies a disk image, keeping its holes.
@@ -94,7 +107,7 @@ const (
 // fillGPT writes a partition table with one partition over the whole disk, and a few bytes into it: the remains of
 // another system, with both copies of the table.
 func fillGPT(f *os.File, size int64) error {
-	last := uint64(size/sector) - 1 //nolint:gosec // validate wants whole sectors and at least 1 MiB
+	last := uint64(size/sector) - 1
 	table := make([]byte, gptEntries*gptEntryLen)
 	// "Linux filesystem data", 0FC63DAF-8483-4772-8E79-3D69D8477DE4, in its mixed-endian form.
 	copy(table, []byte{0xaf, 0x3d, 0xc6, 0x0f, 0x83, 0x84, 0x72, 0x47, 0x8e, 0x79, 0x3d, 0x69, 0xd8, 0x47, 0x7d, 0xe4})
@@ -133,7 +146,7 @@ func fillGPT(f *os.File, size int64) error {
 		{last - gptTableLen, table},
 		{last, header(last, 1, last-gptTableLen)},
 	} {
-		if _, err := f.WriteAt(w.data, int64(w.at)*sector); err != nil { //nolint:gosec // below size
+		if _, err := f.WriteAt(w.data, int64(w.at)*sector); err != nil {
 			return err
 		}
 	}

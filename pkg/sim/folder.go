@@ -15,16 +15,21 @@ import (
 // Folder is the folder of a rack, an absolute path.
 type Folder string
 
-// OpenFolder makes dir absolute and makes sure that it exists.
+// OpenFolder makes dir absolute. It need not exist.
 func OpenFolder(dir string) (Folder, error) {
 	abs, err := filepath.Abs(dir)
-	if err == nil {
-		err = os.MkdirAll(abs, 0o755)
-	}
 	if err != nil {
 		return "", fmt.Errorf("open the rack's folder: %w", err)
 	}
 	return Folder(abs), nil
+}
+
+// Make makes the folder where it is not there.
+func (f Folder) Make() error {
+	if err := os.MkdirAll(string(f), 0o755); err != nil {
+		return fmt.Errorf("make the rack's folder: %w", err)
+	}
+	return nil
 }
 
 // OEM is the folder of nodes.csv and the BMC's credentials.
@@ -137,10 +142,12 @@ func (f Folder) clean() error {
 			errs = append(errs, err)
 		}
 	}
-	sockets, err := filepath.Glob(f.join("nodes", "*", serialSocket))
-	errs = append(errs, err)
-	for _, s := range sockets {
-		errs = append(errs, os.Remove(s))
+	for _, name := range []string{serialSocket, inBandSocket} {
+		sockets, err := filepath.Glob(f.join("nodes", "*", name))
+		errs = append(errs, err)
+		for _, s := range sockets {
+			errs = append(errs, os.Remove(s))
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -49,7 +49,7 @@ func defaultMachine(i int) Machine {
 	case 1:
 		m.Firmware = FirmwareUEFI
 	case 2:
-		m.Disks[0].Fill, m.Disks[1].Fill = FillRandom, FillGPT
+		m.Disks[0].Fill, m.Disks[1].Fill = FillDirty, FillGPT
 	}
 	return m
 }

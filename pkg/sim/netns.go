@@ -3,6 +3,7 @@ package sim
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -85,6 +86,22 @@ func (n *namespace) up(name string) error {
 	}
 	if err != nil {
 		return fmt.Errorf("set up interface %s: %w", name, err)
+	}
+	return nil
+}
+
+// address gives an interface an address.
+func (n *namespace) address(name string, addr netip.Prefix) error {
+	link, err := n.links.LinkByName(name)
+	if err != nil {
+		return fmt.Errorf("find interface %s: %w", name, err)
+	}
+	a, err := netlink.ParseAddr(addr.String())
+	if err == nil {
+		err = n.links.AddrAdd(link, a)
+	}
+	if err != nil {
+		return fmt.Errorf("give %s to interface %s: %w", addr, name, err)
 	}
 	return nil
 }

@@ -3,7 +3,6 @@ package sim
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 
 	"github.com/vishvananda/netlink"
@@ -155,22 +154,6 @@ func (n *network) tap(port, bridge string) (*os.File, error) {
 		return nil, err
 	}
 	return tap, nil
-}
-
-// setAddress gives the management node's internal NIC an address.
-func (n *network) setAddress(addr netip.Prefix) error {
-	link, err := n.mgmt.links.LinkByName(InternalInterface)
-	if err != nil {
-		return fmt.Errorf("find %s: %w", InternalInterface, err)
-	}
-	a, err := netlink.ParseAddr(addr.String())
-	if err == nil {
-		err = n.mgmt.links.AddrAdd(link, a)
-	}
-	if err != nil {
-		return fmt.Errorf("give %s to %s: %w", addr, InternalInterface, err)
-	}
-	return nil
 }
 
 // Close lets go of every namespace; the kernel removes what is in them when the last process has left.

@@ -37,7 +37,7 @@ func (f Folder) writeOEM(nodes string) error {
 	if nodes != "" {
 		b, err := os.ReadFile(nodes)
 		if err == nil {
-			err = os.WriteFile(filepath.Join(f.OEM(), nodesFile), b, 0o644) //nolint:gosec // holds no secret
+			err = os.WriteFile(filepath.Join(f.OEM(), nodesFile), b, 0o644)
 		}
 		if err != nil {
 			return fmt.Errorf("copy nodes.csv: %w", err)

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,6 +24,8 @@ type qemu struct {
 	inBand net.Conn
 	// exited is closed when the process has been waited for.
 	exited chan struct{}
+	// ended is how it exited.
+	ended error
 
 	kill context.CancelFunc
 	log  *os.File
@@ -56,7 +59,7 @@ func startQEMU(ctx context.Context, dir string, args []string, files []*os.File)
 			return
 		}
 		started <- nil
-		_ = cmd.Wait() // how it ended is said by the monitor, and in the log
+		q.ended = cmd.Wait()
 		close(q.exited)
 	}()
 	if err := <-started; err != nil {
@@ -76,14 +79,21 @@ func (q *qemu) stop() {
 	q.log.Close()
 }
 
-// complaint is what QEMU wrote on its standard error, on one line.
-func (q *qemu) complaint() string {
+// fail stops a QEMU that ended, or misbehaved, by itself and gives what it said on its standard error.
+func (q *qemu) fail() error {
+	select {
+	case <-q.exited:
+	case <-time.After(time.Second): // its last words come after its monitor has closed
+		q.kill()
+		<-q.exited
+	}
 	b, err := io.ReadAll(io.NewSectionReader(q.log, q.from, 4096))
 	text := strings.Join(strings.FieldsFunc(string(b), func(r rune) bool { return r == '\n' }), "; ")
 	if err != nil || text == "" {
-		return "it gave no reason"
+		text = "no message"
 	}
-	return text
+	q.stop()
+	return fmt.Errorf("QEMU ended (%v): %s", q.ended, text)
 }
 
 // socketPair makes two connected stream sockets: one for this process, one to hand to another.

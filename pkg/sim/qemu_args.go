@@ -1,7 +1,7 @@
 package sim
 
 import (
-	"crypto/sha1" //nolint:gosec // a name-based UUID (RFC 9562 5.5), not a signature
+	"crypto/sha1" // for a name-based UUID (RFC 9562 5.5), not a signature
 	"fmt"
 	"strconv"
 	"time"
@@ -14,6 +14,8 @@ const (
 	tunDevice   = "/dev/net/tun"
 	// diskPrefix begins QEMU's name of a disk; its number follows.
 	diskPrefix = "disk"
+	// primaryNetdev is QEMU's name of the primary NIC's cable.
+	primaryNetdev = "nic0"
 
 	// The build of OVMF of Debian's package ovmf.
 	ovmfCode = "/usr/share/OVMF/OVMF_CODE_4M.fd"
@@ -26,6 +28,7 @@ const (
 	varsFile     = "vars.fd"
 	serialLog    = "serial.log"
 	serialSocket = "serial.sock"
+	inBandSocket = "ipmi.sock"
 	qemuLog      = "qemu.log"
 )
 
@@ -34,8 +37,10 @@ type launch struct {
 	diskFirst bool
 	// clock is what the battery-backed clock says at the start; zero means the host's time.
 	clock time.Time
-	// File descriptors as QEMU sees them; inBandFD is 0 for a server without a BMC.
-	monitorFD, primaryFD, secondaryFD, inBandFD int
+	// inBand gives the guest an IPMI device of its own.
+	inBand bool
+	// File descriptors as QEMU sees them.
+	monitorFD, primaryFD, secondaryFD int
 }
 
 // qemuArgs is QEMU's command line for the server n.
@@ -62,9 +67,10 @@ func qemuArgs(n *rack.Node, m Machine, l launch) []string {
 	args = append(args, firmwareArgs(m)...)
 	args = append(args, nicArgs(n, m, l)...)
 	args = append(args, diskArgs(m, l)...)
-	if l.inBandFD != 0 {
+	if l.inBand {
+		// QEMU 7.2 crashes when the BMC is connected before its device is complete, so it waits for the BMC to connect.
 		args = append(args,
-			"-chardev", fmt.Sprintf("socket,id=ipmi,fd=%d", l.inBandFD),
+			"-chardev", "socket,id=ipmi,server=on,wait=off,path="+inBandSocket,
 			"-device", "ipmi-bmc-extern,id=bmc0,chardev=ipmi",
 			"-device", "isa-ipmi-kcs,bmc=bmc0")
 	}
@@ -105,8 +111,8 @@ func nicArgs(n *rack.Node, m Machine, l launch) []string {
 		index = len(m.Disks) + 1
 	}
 	args := []string{
-		"-netdev", fmt.Sprintf("tap,id=nic0,fd=%d", l.primaryFD),
-		"-device", fmt.Sprintf("virtio-net-pci,netdev=nic0,mac=%s,bootindex=%d%s", n.Primary, index, rom),
+		"-netdev", fmt.Sprintf("tap,id=%s,fd=%d", primaryNetdev, l.primaryFD),
+		"-device", fmt.Sprintf("virtio-net-pci,netdev=%s,mac=%s,bootindex=%d%s", primaryNetdev, n.Primary, index, rom),
 	}
 	if !n.Secondary.IsZero() {
 		args = append(args,
@@ -145,7 +151,7 @@ func diskFile(i int) string { return diskPrefix + strconv.Itoa(i) + ".raw" }
 
 // machineUUID makes the SMBIOS UUID of the server with this primary MAC: always the same one, as a mainboard's is.
 func machineUUID(mac rack.MAC) string {
-	h := sha1.Sum(append([]byte("racker-sim machine "), mac[:]...)) //nolint:gosec // see the import
+	h := sha1.Sum(append([]byte("racker-sim machine "), mac[:]...))
 	h[6] = h[6]&0x0f | 0x50
 	h[8] = h[8]&0x3f | 0x80
 	return fmt.Sprintf("%x-%x-%x-%x-%x", h[0:4], h[4:6], h[6:8], h[8:10], h[10:16])

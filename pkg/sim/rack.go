@@ -34,7 +34,7 @@ type Rack struct {
 	net     *network
 	nsID    uint64
 	servers []*server
-	bmcs    []*bmcUnit
+	units   []*unit
 	control *control
 	options Options
 }
@@ -42,6 +42,9 @@ type Rack struct {
 // New builds the rack of a folder: networks, disks and machines, all off. Only one process can hold a folder (ErrRunning).
 func New(ctx context.Context, folder Folder, options Options) (*Rack, error) {
 	if err := checkHost(); err != nil {
+		return nil, err
+	}
+	if err := folder.Make(); err != nil {
 		return nil, err
 	}
 	lock, err := folder.lock()
@@ -79,11 +82,11 @@ func (r *Rack) build(ctx context.Context) error {
 	if err := r.folder.writeOEM(r.options.Nodes); err != nil {
 		return err
 	}
-	nodes, err := r.folder.readNodes()
+	settings, err := ReadSettings(r.folder.Settings())
 	if err != nil {
 		return err
 	}
-	settings, err := ReadSettings(r.folder.Settings())
+	nodes, err := r.folder.readNodes(settings.prefix())
 	if err != nil {
 		return err
 	}
@@ -98,17 +101,17 @@ func (r *Rack) build(ctx context.Context) error {
 		return err
 	}
 	if r.options.Address {
-		if err := r.net.setAddress(managementAddress(settings.prefix())); err != nil {
+		if err := r.net.mgmt.address(InternalInterface, managementAddress(settings.prefix())); err != nil {
 			return err
 		}
 	}
-	if err := r.addServers(nodes, machines); err != nil {
+	if err := r.addServers(nodes, machines, settings.prefix()); err != nil {
 		return err
 	}
 	return r.folder.write(running{PID: os.Getpid(), ManagementFD: int(r.net.mgmt.file.Fd()), Namespace: r.nsID})
 }
 
-func (r *Rack) addServers(nodes *rack.Rack, machines map[string]Machine) error {
+func (r *Rack) addServers(nodes *rack.Rack, machines map[string]Machine, prefix netip.Prefix) error {
 	user, password, err := r.folder.credentials()
 	if err != nil {
 		return err
@@ -122,11 +125,15 @@ func (r *Rack) addServers(nodes *rack.Rack, machines map[string]Machine) error {
 		if n.BMC.IsZero() {
 			continue
 		}
-		b, err := newBMC(s, r.net.bmcs[n.Name], user, password)
+		ns := r.net.bmcs[n.Name]
+		if err := staticBMC(ns, n, prefix); err != nil {
+			return err
+		}
+		u, err := newUnit(s, ns, user, password, r.log)
 		if err != nil {
 			return err
 		}
-		r.bmcs = append(r.bmcs, b)
+		r.units = append(r.units, u)
 	}
 	r.control, err = newControl(r)
 	return err
@@ -145,8 +152,8 @@ func (r *Rack) Run(ctx context.Context, ready func()) error {
 	for _, s := range r.servers {
 		group.Go(func() error { return s.run(inner) })
 	}
-	for _, b := range r.bmcs {
-		group.Go(func() error { return b.run(inner) })
+	for _, u := range r.units {
+		group.Go(func() error { return u.bmc.Run(inner) })
 	}
 	if r.options.PowerOn {
 		for _, s := range r.servers {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,6 +31,8 @@ const (
 	OrderOff   PowerOrder = "off"   // at once
 	OrderReset PowerOrder = "reset" // keeps power on; nothing when it is off
 	OrderSoft  PowerOrder = "soft"  // presses the ACPI power button
+
+	orderCable PowerOrder = "cable" // SetFaults has changed the cable
 )
 
 // controller is the part of a BMC that a server's own hardware talks to.
@@ -39,6 +42,8 @@ type controller interface {
 	BootFirst() string
 	// ServeInBand speaks to the server's own IPMI device until conn ends.
 	ServeInBand(ctx context.Context, conn net.Conn) error
+	// status adds what is known about the BMC.
+	status(st *NodeStatus)
 }
 
 // server is one simulated machine. Its methods may be called from any goroutine; run is the only one that touches QEMU.
@@ -57,6 +62,8 @@ type server struct {
 	mu   sync.Mutex
 	seen observer
 	on   bool
+	// unplugged is a fault: no cable on the primary NIC.
+	unplugged bool
 
 	// Of run only.
 	proc   *qemu
@@ -140,13 +147,17 @@ func (s *server) Status() NodeStatus {
 	if s.on {
 		st.Power = "on"
 	}
+	if s.bmc != nil {
+		s.bmc.status(&st)
+	}
 	return st
 }
 
 // run owns the machine until ctx is done; then the machine is off.
 func (s *server) run(ctx context.Context) error {
-	defer close(s.stopped)
 	defer s.serial.Close()
+	defer s.serve.Wait() // an order that it waits for is refused from now on
+	defer close(s.stopped)
 	defer s.powerOff()
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
@@ -178,7 +189,9 @@ func (s *server) obey(ctx context.Context, do PowerOrder) error {
 		return s.restart(ctx)
 	case do == OrderSoft && on:
 		return s.proc.monitor.command("system_powerdown", nil, nil)
-	case do != OrderOn && do != OrderOff && do != OrderReset && do != OrderSoft:
+	case do == orderCable && on:
+		return s.cable()
+	case !slices.Contains([]PowerOrder{OrderOn, OrderOff, OrderReset, OrderSoft, orderCable}, do):
 		return fmt.Errorf("power order %q: want on, off, reset or soft", do)
 	}
 	return nil
@@ -188,7 +201,7 @@ func (s *server) obey(ctx context.Context, do PowerOrder) error {
 func (s *server) event(ctx context.Context, ev qmpEvent, open bool) {
 	switch {
 	case !open:
-		s.log.Error("QEMU ended unexpectedly", "err", s.proc.complaint())
+		s.log.Error("QEMU ended unexpectedly", "err", s.proc.fail())
 		s.powerOff()
 	case ev.Name == "RTC_CHANGE":
 		// The offset counts from what the clock would say now had nobody set it since the start.
@@ -232,7 +245,6 @@ func (s *server) halt() {
 	if s.proc.inBand != nil {
 		s.proc.inBand.Close()
 	}
-	s.serve.Wait()
 	s.proc = nil
 	s.readConsole()
 }

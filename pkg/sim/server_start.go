@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"time"
@@ -33,6 +32,9 @@ func (s *server) powerOn(ctx context.Context) error {
 	boots := s.seen.Boots
 	s.mu.Unlock()
 	s.log.Info("boot", "step", first, "count", boots)
+	if err := s.cable(); err != nil {
+		s.log.Warn("cable", "err", err)
+	}
 	if q.inBand != nil {
 		s.serve.Go(func() {
 			defer q.inBand.Close()
@@ -56,12 +58,8 @@ func (s *server) launch(ctx context.Context, l launch) (*qemu, error) {
 		return nil, err
 	}
 	l.monitorFD = give(theirs)
-	var inBand net.Conn
 	abandon := func(err error) (*qemu, error) {
 		control.Close()
-		if inBand != nil {
-			inBand.Close()
-		}
 		closeAll(files)
 		return nil, err
 	}
@@ -76,21 +74,20 @@ func (s *server) launch(ctx context.Context, l launch) (*qemu, error) {
 		}
 		l.secondaryFD = give(tap)
 	}
-	if s.bmc != nil && !s.hw.NoInBand {
-		if inBand, theirs, err = socketPair(); err != nil {
-			return abandon(err)
-		}
-		l.inBandFD = give(theirs)
-	}
+	l.inBand = s.bmc != nil && !s.hw.NoInBand
 	q, err := startQEMU(ctx, s.dir, qemuArgs(s.node, s.hw, l), files)
 	files = nil
 	if err != nil {
 		return abandon(err)
 	}
-	q.inBand = inBand
 	if q.monitor, err = newMonitor(control); err != nil {
-		q.stop()
-		return abandon(fmt.Errorf("%w: %s", err, q.complaint()))
+		return abandon(fmt.Errorf("%w: %w", err, q.fail()))
+	}
+	if l.inBand {
+		if q.inBand, err = dialIn(ctx, s.dir, inBandSocket); err != nil {
+			q.stop()
+			return nil, fmt.Errorf("connect the in-band BMC: %w", err)
+		}
 	}
 	return q, nil
 }

@@ -36,8 +36,9 @@ const (
 // What a disk holds before anything was installed on it; any other value is the name of a disk image file.
 const (
 	FillNone   = ""
-	FillRandom = "random"
-	FillGPT    = "gpt"
+	FillRandom = "random" // random bytes everywhere; takes the disk's whole size on the host
+	FillDirty  = "dirty"  // random bytes in every MiB, of which they take a sixteenth
+	FillGPT    = "gpt"    // a partition table with the remains of another system
 )
 
 // DefaultPrefix is the internal network when sim.yaml names none.
@@ -79,7 +80,7 @@ type Machine struct {
 type Disk struct {
 	// Size in bytes.
 	Size Size `yaml:"size"`
-	// Fill is FillNone, FillRandom, FillGPT, or the path of a disk image to begin with.
+	// Fill is one of the Fill constants, or the path of a disk image to begin with.
 	Fill string `yaml:"fill"`
 	// Serial as the disk tells it; at most 20 bytes. Empty means one made from the node's name.
 	Serial string `yaml:"serial"`

@@ -88,7 +88,10 @@ func (o *upOptions) background(ctx context.Context, folder sim.Folder) error {
 	if err != nil {
 		return fmt.Errorf("start in the background: %w", err)
 	}
-	log, err := os.OpenFile(folder.Log(), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644) //nolint:gosec // holds no secret
+	if err := folder.Make(); err != nil {
+		return err
+	}
+	log, err := os.OpenFile(folder.Log(), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
 	if err != nil {
 		return fmt.Errorf("start in the background: %w", err)
 	}
@@ -104,7 +107,7 @@ func (o *upOptions) background(ctx context.Context, folder sim.Folder) error {
 		args = append(args, "--nodes", o.nodes)
 	}
 	args = append(args, fmt.Sprintf("--address=%t", o.address), fmt.Sprintf("--power-on=%t", o.powerOn))
-	cmd := exec.Command(self, args...) //nolint:noctx // it outlives this process
+	cmd := exec.Command(self, args...)
 	cmd.Env, cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = o.environ, log, log, []*os.File{theirs}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	err = cmd.Start()
