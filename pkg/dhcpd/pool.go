@@ -1,6 +1,7 @@
 package dhcpd
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"strings"
@@ -165,7 +166,7 @@ func (p *pool) take(mac rack.MAC, ip netip.Addr, host string, selected bool, at 
 			return Lease{}, claimUnheard
 		}
 	}
-	e := &entry{Lease: Lease{MAC: mac, IP: ip, Expires: at.Add(p.lease), HostName: host}}
+	e := &entry{Lease: Lease{MAC: mac, IP: ip, Expires: at.Add(p.lease), HostName: cmp.Or(host, mine.HostName)}}
 	p.put(e)
 	return e.Lease, claimed
 }
