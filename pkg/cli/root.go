@@ -33,6 +33,12 @@ func newRootCmd(env *Env) *cobra.Command {
 	})
 	root.AddCommand(
 		newFactoryCmd(env),
+		newBootstrapCmd(env),
+		newStatusCmd(env),
+		newEventsCmd(env),
+		newNodeCmd(env),
+		newRunCmd(env),
+		newImageCmd(env),
 		newConfigCmd(env),
 		newVersionCmd(env),
 	)

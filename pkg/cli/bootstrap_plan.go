@@ -1,0 +1,146 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/racker-project/racker/pkg/api"
+	"github.com/racker-project/racker/pkg/stdio"
+)
+
+// bootstrapPlan is what the operator is shown, and what the run is bound to: only these servers are named in the
+// request, whatever nodes.csv says a moment later.
+type bootstrapPlan struct {
+	install  []api.NodeView
+	running  []api.NodeView // on, and left alone
+	excluded []api.NodeView
+}
+
+// plan sorts the servers. Every BMC is asked for its power state, and every word of --exclude must name one server.
+func (o *bootstrapOptions) plan(ctx context.Context, d nodeLister) (*bootstrapPlan, error) {
+	if o.IO.ErrTTY {
+		wait := liveLine{io: o.IO}
+		wait.show("Asking the BMCs", "")
+		defer wait.clear()
+	}
+	nodes, err := d.Nodes(ctx, true)
+	if err != nil {
+		return nil, err
+	}
+	out, err := excludedBy(nodes, strings.Fields(o.Exclude))
+	if err != nil {
+		return nil, err
+	}
+	p := &bootstrapPlan{}
+	for _, n := range nodes {
+		switch {
+		case n.Management:
+		case n.State == stateExcluded, slices.Contains(out, n.PrimaryMAC):
+			p.excluded = append(p.excluded, n)
+		case n.Power == api.PowerOn && !o.PowerCycleRunning:
+			p.running = append(p.running, n)
+		default:
+			p.install = append(p.install, n)
+		}
+	}
+	if len(p.install) == 0 {
+		return nil, p.nothing()
+	}
+	return p, nil
+}
+
+// excludedBy gives the primary MACs of the servers that the words name.
+func excludedBy(nodes []api.NodeView, words []string) ([]string, error) {
+	var out []string
+	for _, w := range words {
+		i := slices.IndexFunc(nodes, func(n api.NodeView) bool { return answersTo(&n, w) })
+		switch {
+		case i < 0:
+			return nil, withHint(usageError("--exclude: no node is called %q", w), "racker node list")
+		case nodes[i].Management:
+			return nil, usageError("--exclude: %s is the management node, which is never installed", nodes[i].Name)
+		}
+		out = append(out, nodes[i].PrimaryMAC)
+	}
+	return out, nil
+}
+
+// answersTo reports whether word names the node; MACs may be written with hyphens and in any case.
+func answersTo(n *api.NodeView, word string) bool {
+	w := strings.ToLower(word)
+	mac := strings.ReplaceAll(w, "-", ":")
+	switch {
+	case w == strings.ToLower(n.Name), w == n.Address, w == n.BMCAddress:
+		return w != ""
+	case mac == n.PrimaryMAC, mac == n.BMCMAC, mac == n.SecondaryMAC:
+		return mac != ""
+	}
+	return n.Identity != nil && w != "" && (w == strings.ToLower(n.Identity.Serial) || w == strings.ToLower(n.Identity.UUID))
+}
+
+// nothing is the error of a plan without a server.
+func (p *bootstrapPlan) nothing() error {
+	if len(p.running) == 0 {
+		return withHint(usageError("there is no server to install"), "racker node list")
+	}
+	var names []string
+	for i := range p.running {
+		names = append(names, p.running[i].Where)
+	}
+	return withHint(usageError("every server is on, and running servers are left alone: %s", strings.Join(names, ", ")),
+		"--power-cycle-running installs them all the same")
+}
+
+// macs names the servers of the plan for the request: those that are on too, which the daemon then leaves out with
+// its reason, after its own look at their power.
+func (p *bootstrapPlan) macs() []string {
+	var out []string
+	for _, n := range slices.Concat(p.install, p.running) {
+		out = append(out, n.PrimaryMAC)
+	}
+	return out
+}
+
+// show prints the plan on stderr.
+func (p *bootstrapPlan) show(o *bootstrapOptions) error {
+	io := *o.IO
+	io.Out, io.OutTTY = io.Err, io.ErrTTY
+	fmt.Fprintf(io.Err, "Install %s on %d servers; their install disks are %s:\n",
+		stdio.Clean(o.Image), len(p.install), io.PaintErr(stdio.Bad, "ERASED"))
+	t := io.Table("name", "mac", "address", "bmc", "power", "state", "place")
+	for _, n := range p.install {
+		t.Row(n.Name, n.PrimaryMAC, dash(n.Address), yesNo(n.BMCReached), dash(string(n.Power)), n.State, n.Where)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for _, n := range p.running {
+		fmt.Fprintf(io.Err, "Already on, left alone: %s (--power-cycle-running installs it all the same)\n", stdio.Clean(n.Where))
+	}
+	for _, n := range p.excluded {
+		fmt.Fprintf(io.Err, "Excluded: %s\n", stdio.Clean(n.Where))
+	}
+	return nil
+}
+
+// confirm shows the plan, and on a terminal wants the word yes typed, unless --yes was given.
+func (o *bootstrapOptions) confirm(ctx context.Context, p *bootstrapPlan) error {
+	if err := p.show(o); err != nil {
+		return err
+	}
+	if o.Yes {
+		return nil
+	}
+	fmt.Fprint(o.IO.Err, "Type yes to go on: ")
+	answer, err := readLine(ctx, o.IO.In)
+	if err != nil {
+		fmt.Fprintln(o.IO.Err)
+		return err
+	}
+	if strings.TrimSpace(answer) != "yes" {
+		return withCode(codeNotConfirmed, fmt.Errorf("not confirmed: nothing was done"))
+	}
+	return nil
+}

@@ -1,0 +1,59 @@
+package cli
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/racker-project/racker/pkg/api"
+	"github.com/racker-project/racker/pkg/stdio"
+)
+
+// imageLister lists images.
+type imageLister interface {
+	Images(ctx context.Context) ([]api.ImageView, error)
+}
+
+type imageListOptions struct {
+	IO     *stdio.Streams
+	Images func() (imageLister, error)
+	Now    func() time.Time
+	JSON   bool
+}
+
+func newImageListCmd(env *Env) *cobra.Command {
+	o := &imageListOptions{IO: env.IO, Now: time.Now, Images: func() (imageLister, error) { return env.client() }}
+	return &cobra.Command{
+		Use:   "list",
+		Short: "List the images",
+		Long: `list prints a row per image: its name and ID, the size of the disk image, how much of it is used, how much is stored, and
+when it was added.
+
+Exit status: 0 ok; 1 no daemon answers; 2 usage.`,
+		Example: "  racker image list\n  racker image list --json",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.JSON = env.JSON
+			return o.run(cmd.Context())
+		},
+	}
+}
+
+func (o *imageListOptions) run(ctx context.Context) error {
+	c, err := o.Images()
+	if err != nil {
+		return err
+	}
+	images, err := c.Images(ctx)
+	if err != nil {
+		return err
+	}
+	if o.JSON {
+		return o.IO.JSON(images)
+	}
+	t := o.IO.Table("name", "id", "size", "used", "stored", "added")
+	for _, i := range images {
+		t.Row(i.Name, shortID(i.ID), size(o.IO, i.RawSize), size(o.IO, i.UsedSize), size(o.IO, i.StoredSize), moment(o.IO, o.Now(), i.Added))
+	}
+	return t.Flush()
+}

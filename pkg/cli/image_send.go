@@ -1,0 +1,138 @@
+package cli
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/racker-project/racker/pkg/api"
+	"github.com/racker-project/racker/pkg/stdio"
+)
+
+const (
+	sha256Size = sha256.Size
+	// progressPause is how often a line about a file is written anew: on a terminal, and elsewhere.
+	progressPause      = 200 * time.Millisecond
+	progressPausePlain = 10 * time.Second
+)
+
+// imageKeeper is where images go.
+type imageKeeper interface {
+	imageLister
+	AddImage(ctx context.Context, name, sha256 string, body io.Reader, progress func(read int64)) (api.ImageView, error)
+}
+
+// imageSender hands a file to the daemon with progress on stderr, unless the daemon has it.
+type imageSender struct {
+	io     *stdio.Streams
+	images imageKeeper
+	line   liveLine
+	shown  time.Time
+}
+
+// send gives the image that the daemon holds for the file at path. The daemon checks want, the SHA-256 of the file,
+// and when it is empty, the one that was just read here: what arrives is what is on this disk.
+func (s *imageSender) send(ctx context.Context, path, name, want string) (api.ImageView, error) {
+	defer s.line.clear()
+	f, err := os.Open(path)
+	if err != nil {
+		return api.ImageView{}, fmt.Errorf("image: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return api.ImageView{}, fmt.Errorf("image: %w", err)
+	}
+	if info.IsDir() {
+		return api.ImageView{}, usageError("image %s: it is a directory", path)
+	}
+	held, err := s.images.Images(ctx)
+	if err != nil {
+		return api.ImageView{}, err
+	}
+	sum, err := s.digest(ctx, f, filepath.Base(path), info.Size())
+	if err != nil {
+		return api.ImageView{}, fmt.Errorf("image %s: %w", path, err)
+	}
+	if want != "" && want != sum {
+		return api.ImageView{}, fmt.Errorf("image %s: its SHA-256 is %s, want %s", path, sum, want)
+	}
+	for _, img := range held {
+		if img.SHA256 == sum {
+			s.line.end(fmt.Sprintf("%s is held already, as %s", filepath.Base(path), img.Name))
+			return img, nil
+		}
+	}
+	if name == "" {
+		name = imageName(path)
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return api.ImageView{}, fmt.Errorf("image: %w", err)
+	}
+	img, err := s.images.AddImage(ctx, name, sum, f, func(read int64) {
+		s.progress("Adding", filepath.Base(path), read, info.Size())
+	})
+	if err != nil {
+		return api.ImageView{}, fmt.Errorf("image %s: %w", path, err)
+	}
+	s.line.end(fmt.Sprintf("Added %s: %s, %s used, %s stored", img.Name,
+		bytesText(img.RawSize), bytesText(img.UsedSize), bytesText(img.StoredSize)))
+	return img, nil
+}
+
+// digest reads the file once; it is the SHA-256 of the image itself where that is not compressed.
+func (s *imageSender) digest(ctx context.Context, f io.Reader, name string, total int64) (string, error) {
+	sum := sha256.New()
+	buf := make([]byte, 1<<20)
+	for read := int64(0); ; {
+		if err := ctx.Err(); err != nil {
+			return "", err
+		}
+		n, err := f.Read(buf)
+		_, _ = sum.Write(buf[:n]) // a hash never fails
+		read += int64(n)
+		switch {
+		case errors.Is(err, io.EOF):
+			return hex.EncodeToString(sum.Sum(nil)), nil
+		case err != nil:
+			return "", err
+		}
+		s.progress("Reading", name, read, total)
+	}
+}
+
+func (s *imageSender) progress(what, name string, read, total int64) {
+	pause := progressPausePlain
+	if s.io.ErrTTY {
+		pause = progressPause
+	}
+	now := time.Now()
+	if now.Sub(s.shown) < pause {
+		return
+	}
+	s.shown = now
+	of := ""
+	if total > 0 {
+		of = fmt.Sprintf(" of %s (%d%%)", bytesText(total), read*100/total)
+	}
+	s.line.show(fmt.Sprintf("%s %s: %s%s", what, name, bytesText(read), of), "")
+}
+
+// imageName makes a name of a file's: without what tells of its format.
+func imageName(path string) string {
+	name := filepath.Base(path)
+	for _, end := range []string{".gz", ".bz2", ".xz", ".zst", ".img", ".bin", ".raw"} {
+		name = strings.TrimSuffix(name, end)
+	}
+	if name == "" || name == "." {
+		return "image"
+	}
+	return name
+}

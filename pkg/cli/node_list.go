@@ -1,0 +1,54 @@
+package cli
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/racker-project/racker/pkg/api"
+	"github.com/racker-project/racker/pkg/stdio"
+)
+
+// nodeLister lists nodes; without refresh nothing is asked of any BMC.
+type nodeLister interface {
+	Nodes(ctx context.Context, refresh bool) ([]api.NodeView, error)
+}
+
+type nodeListOptions struct {
+	IO    *stdio.Streams
+	Nodes func() (nodeLister, error)
+	Now   func() time.Time
+	JSON  bool
+}
+
+func newNodeListCmd(env *Env) *cobra.Command {
+	o := &nodeListOptions{IO: env.IO, Now: time.Now, Nodes: func() (nodeLister, error) { return env.client() }}
+	return &cobra.Command{
+		Use:   "list",
+		Short: "List the nodes as the daemon last saw them",
+		Long: `list prints a row per node, as racker status does, from what the daemon knows already: no BMC is asked.
+
+Exit status: 0 ok; 1 no daemon answers; 2 usage.`,
+		Example: "  racker node list\n  racker node list | cut -f 1,5\n  racker node list --json",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.JSON = env.JSON
+			return o.run(cmd.Context())
+		},
+	}
+}
+
+func (o *nodeListOptions) run(ctx context.Context) error {
+	c, err := o.Nodes()
+	if err != nil {
+		return err
+	}
+	nodes, err := c.Nodes(ctx, false)
+	if err != nil {
+		return err
+	}
+	if o.JSON {
+		return o.IO.JSON(nodes)
+	}
+	return nodeTable(o.IO, nodes, o.Now())
+}

@@ -1,0 +1,92 @@
+package cli
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/racker-project/racker/pkg/api"
+	"github.com/racker-project/racker/pkg/stdio"
+)
+
+// Words of the state machine that the command line treats apart. They are part of the API.
+const (
+	stateReady      = "ready"
+	stateFailed     = "failed"
+	stateExcluded   = "excluded"
+	stateManagement = "management"
+)
+
+// nodeTable prints a row per node.
+func nodeTable(io *stdio.Streams, nodes []api.NodeView, now time.Time) error {
+	t := io.Table("name", "mac", "bmc", "power", "state", "since", "address", "reason")
+	for i := range nodes {
+		n := &nodes[i]
+		bmc := yesNo(n.BMCReached)
+		if n.Management {
+			bmc = "-"
+		}
+		t.Row(n.Name, n.PrimaryMAC, bmc, dash(string(n.Power)), stateText(n), moment(io, now, n.Since), dash(n.Address), dash(n.Reason))
+		t.Color(4, stateColor(n.State))
+		if bmc == "no" {
+			t.Color(2, stdio.Bad)
+		}
+	}
+	return t.Flush()
+}
+
+// stateText adds how far a write is, and where a failed node failed.
+func stateText(n *api.NodeView) string {
+	switch p := n.Progress; {
+	case n.State == stateFailed && n.Step != "":
+		return n.State + " (" + n.Step + ")"
+	case p != nil && p.Total > 0 && p.Done < p.Total && n.State == "installing":
+		return fmt.Sprintf("%s %d%%", n.State, percent(p))
+	}
+	return n.State
+}
+
+func percent(p *api.Progress) int64 {
+	if p.Total <= 0 {
+		return 0
+	}
+	return min(100, p.Done*100/p.Total)
+}
+
+func stateColor(state string) stdio.Color {
+	switch state {
+	case stateReady:
+		return stdio.Good
+	case stateFailed:
+		return stdio.Bad
+	case stateExcluded, stateManagement:
+		return stdio.Faint
+	}
+	return ""
+}
+
+// failing gives the nodes that failed.
+func failing(nodes []api.NodeView) []api.NodeView {
+	var out []api.NodeView
+	for _, n := range nodes {
+		if n.State == stateFailed {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// failure says in one sentence which node failed, where it stands, at what and why.
+func failure(n *api.NodeView) string {
+	where := n.Where
+	if where == "" {
+		where = n.Name
+	}
+	text := where + ": "
+	if n.Step != "" {
+		text += n.Step + ": "
+	}
+	if n.Reason == "" {
+		return text + "no reason is known"
+	}
+	return text + n.Reason
+}
