@@ -88,14 +88,14 @@ type Stage struct {
 
 // RackView is GET /v1/rack.
 type RackView struct {
-	Network    string   `json:"network"`
-	Server     string   `json:"server"`
-	Interface  string   `json:"interface"`
-	Version    string   `json:"version"`
-	Provision  string   `json:"provision,omitempty"` // what was provisioned last
-	Nodes      int      `json:"nodes"`
-	Microagent string   `json:"microkernel,omitempty"` // ID of the default microkernel
-	Warnings   []string `json:"warnings,omitempty"`
+	Network     string   `json:"network"`
+	Server      string   `json:"server"`
+	Interface   string   `json:"interface"`
+	Version     string   `json:"version"`
+	Provision   string   `json:"provision,omitempty"` // what was provisioned last
+	Nodes       int      `json:"nodes"`
+	Microkernel string   `json:"microkernel,omitempty"` // ID of the default microkernel
+	Warnings    []string `json:"warnings,omitempty"`
 }
 
 // ImageView is one image: GET /v1/images.

@@ -1,0 +1,187 @@
+package provision
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/racker-project/racker/pkg/api"
+	"github.com/racker-project/racker/pkg/bootd"
+	"github.com/racker-project/racker/pkg/event"
+	"github.com/racker-project/racker/pkg/rack"
+)
+
+// longPoll is how long a check-in without a job is held.
+const longPoll = 25 * time.Second
+
+// clockSlack is how far a node's clock may be off without a word about it.
+const clockSlack = 5 * time.Minute
+
+var errSecondKey = errors.New("a second key came with the boot token")
+
+// CheckIn implements bootd.Agents: it redeems the boot token, checks who the machine is, and gives the job.
+func (m *Machine) CheckIn(ctx context.Context, p bootd.Peer, in api.CheckIn) (api.Assignment, error) {
+	n, rec := m.byAddr(p.Addr)
+	if n == nil {
+		return api.Assignment{}, fmt.Errorf("check-in from %s: %w", p.Addr, bootd.ErrUnknown)
+	}
+	fresh, err := recognise(rec, p, in.Token)
+	switch {
+	case errors.Is(err, errSecondKey):
+		m.fail(ctx, n.Primary, "a second machine presented its boot token: the job was stopped", false)
+		return api.Assignment{}, errors.Join(m.alarm(n, "a second key came with a boot token that was redeemed"), bootd.ErrSession)
+	case err != nil:
+		return api.Assignment{}, fmt.Errorf("%s: %w", n.Name, err)
+	case fresh:
+		if err := m.redeem(ctx, n, rec.State, p, in); err != nil {
+			return api.Assignment{}, err
+		}
+	}
+	if why := mismatch(m.Rack(), n, &in.Identity); why != "" {
+		m.fail(ctx, n.Primary, "this is not the machine of its row: "+why, false)
+	}
+	return m.assign(ctx, n, p)
+}
+
+// recognise tells a first check-in (fresh) from a repeated one, and refuses all others.
+func recognise(r *Record, p bootd.Peer, token string) (fresh bool, err error) {
+	if s := r.Session; s != nil && same(s.Token, token) {
+		if !same(s.Key, sessionKey(p)) {
+			return false, errSecondKey
+		}
+		return false, nil
+	}
+	if r.Job == nil || !same(r.Job.Token.Given, token) {
+		return false, bootd.ErrSession
+	}
+	return true, nil
+}
+
+// redeem binds the token to the peer's key and takes the node into the state agent, in one transaction: a machine that
+// checked in is never left waiting by a crash in between.
+func (m *Machine) redeem(ctx context.Context, n *rack.Node, at State, p bootd.Peer, in api.CheckIn) error {
+	bind := func(r *Record) error {
+		if fresh, err := recognise(r, p, in.Token); err != nil || !fresh {
+			return errStale
+		}
+		r.Session = &Session{Key: sessionKey(p), Token: in.Token}
+		r.Job.Token.Given = ""
+		// A machine that booted anew begins anew: what it wrote before is not trusted.
+		r.Job.Next = 0
+		id, hw := in.Identity, in.Hardware
+		r.Identity, r.Hardware = &id, &hw
+		r.Clock = ""
+		if off := time.Since(in.Clock); off > clockSlack || off < -clockSlack {
+			r.Clock = in.Clock.UTC().Format(time.RFC3339)
+		}
+		return nil
+	}
+	m.note(n.Primary, event.Event{Kind: event.AgentStep, Message: fmt.Sprintf("the agent %s checked in (%s, %s)",
+		in.Version, in.Identity.Firmware, in.Identity.Product)})
+	if at == Agent || !at.underway() {
+		// Rebooted in between, or failed after its write began: then the microkernel waits for orders.
+		return m.update(ctx, n.Primary, bind)
+	}
+	return m.transition(ctx, n.Primary, Agent, bind)
+}
+
+func sessionKey(p bootd.Peer) string { return hex.EncodeToString(p.Key[:]) }
+
+func same(a, b string) bool {
+	return a != "" && subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1
+}
+
+// assign gives the job, or holds the request until there is one.
+func (m *Machine) assign(ctx context.Context, n *rack.Node, p bootd.Peer) (api.Assignment, error) {
+	until := time.NewTimer(longPoll)
+	defer until.Stop()
+	for {
+		changed := m.changes()
+		_, rec := m.node(n.Primary)
+		if rec.Job == nil || (rec.State != Agent && rec.State != Installing) {
+			select {
+			case <-ctx.Done():
+				return api.Assignment{Node: n.Name}, nil
+			case <-until.C:
+				return api.Assignment{Node: n.Name}, nil
+			case <-changed:
+				continue
+			}
+		}
+		if rec.Session == nil || !same(rec.Session.Key, sessionKey(p)) {
+			return api.Assignment{}, fmt.Errorf("%s: %w", n.Name, bootd.ErrSession)
+		}
+		job, err := m.job(ctx, n, rec)
+		return api.Assignment{Node: n.Name, Job: job}, err
+	}
+}
+
+func (m *Machine) job(ctx context.Context, n *rack.Node, rec *Record) (*api.Job, error) {
+	man, err := m.needs.Images.Get(ctx, rec.Job.Image)
+	if err != nil {
+		return nil, fmt.Errorf("image of %s: %w", n.Name, err)
+	}
+	rule := api.DiskRule{Name: n.Disk, MinSize: max(man.MinDisk, man.RawSize)}
+	if rec.Install != nil {
+		rule.Remembered = rec.Install.Disk
+	}
+	return &api.Job{
+		ID: rec.Job.ID, Kind: rec.Job.Kind, Steps: rec.Job.Steps, Next: rec.Job.Next,
+		Expect: api.Expect{Where: n.Where(), PrimaryMAC: n.Primary.String(), BMCMAC: n.BMC.String(), Serial: n.Serial},
+		Image:  &api.Image{ID: man.ID, Name: man.Name, RawSize: man.RawSize, Data: bootd.AreaImages + "/" + man.ID + "/data.zst"},
+		Disk:   rule,
+	}, nil
+}
+
+// session finds the node and its job for a request within a session.
+func (m *Machine) session(p bootd.Peer, job string) (*rack.Node, *Record, error) {
+	n, rec := m.byAddr(p.Addr)
+	if n == nil {
+		return nil, nil, fmt.Errorf("from %s: %w", p.Addr, bootd.ErrUnknown)
+	}
+	if rec.Session == nil || !same(rec.Session.Key, sessionKey(p)) ||
+		(job != "" && (rec.Job == nil || rec.Job.ID != job)) {
+		return nil, nil, fmt.Errorf("%s: %w", n.Name, bootd.ErrSession)
+	}
+	return n, rec, nil
+}
+
+// Blob implements bootd.Agents.
+func (m *Machine) Blob(ctx context.Context, p bootd.Peer, job, name string) ([]byte, error) {
+	n, rec, err := m.session(p, job)
+	if err != nil {
+		return nil, err
+	}
+	man, err := m.needs.Images.Get(ctx, rec.Job.Image)
+	if err != nil {
+		return nil, fmt.Errorf("image of %s: %w", n.Name, err)
+	}
+	switch name {
+	case api.BlobManifest:
+		return json.Marshal(man)
+	case api.BlobIgnition:
+		return m.needs.Render(ctx, NodeConfig{
+			HostName: n.Name, SSHKeys: rec.Job.SSHKeys, InternalMAC: n.Primary.String(), CAPEM: m.cfg.CAPEM,
+			CallbackURL: m.callbackURL(n), CallbackToken: rec.Job.Callback,
+		})
+	}
+	return nil, fmt.Errorf("blob %q: %w", name, bootd.ErrUnknown)
+}
+
+// Log implements bootd.Agents: the lines go to the node's log.
+func (m *Machine) Log(_ context.Context, p bootd.Peer, lines []byte) error {
+	n, _, err := m.session(p, "")
+	if err != nil {
+		return err
+	}
+	m.mu.Lock()
+	if l := m.live[n.Primary]; l != nil {
+		l.heard = time.Now()
+	}
+	m.mu.Unlock()
+	return m.logs.append(n.Name, lines)
+}

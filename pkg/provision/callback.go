@@ -1,0 +1,53 @@
+package provision
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+
+	"github.com/racker-project/racker/pkg/api"
+	"github.com/racker-project/racker/pkg/bootd"
+	"github.com/racker-project/racker/pkg/event"
+	"github.com/racker-project/racker/pkg/rack"
+)
+
+// callbackURL is the prefix of a node's signals; the signal's name follows.
+func (m *Machine) callbackURL(n *rack.Node) string {
+	s := m.site()
+	return "https://" + netip.AddrPortFrom(s.server, uint16(s.httpsPort)).String() + api.CallbackPath + n.Name + "/"
+}
+
+// Callback implements bootd.Callbacks. The same signal may come again.
+func (m *Machine) Callback(ctx context.Context, from netip.Addr, node, signal, token string, body api.Callback) error {
+	n, err := m.find(node)
+	if err != nil {
+		return fmt.Errorf("callback of %q from %s: %w", node, from, bootd.ErrUnknown)
+	}
+	_, rec := m.node(n.Primary)
+	if rec == nil || rec.Install == nil || !same(rec.Install.Callback, token) {
+		return fmt.Errorf("callback of %s from %s: %w", n.Name, from, bootd.ErrSession)
+	}
+	switch signal {
+	case api.SignalReady:
+		return m.ready(ctx, n, rec, body)
+	case api.SignalFail:
+		m.note(n.Primary, event.Event{Kind: event.Callback, Message: "the installed system says that it failed: " + body.Reason})
+		if rec.State == Installed || rec.State == Booted {
+			m.fail(ctx, n.Primary, "the installed system says: "+body.Reason, false)
+		}
+		return m.logs.append(n.Name, []byte(body.LogTail))
+	}
+	return fmt.Errorf("signal %q of %s: %w", signal, n.Name, bootd.ErrUnknown)
+}
+
+func (m *Machine) ready(ctx context.Context, n *rack.Node, rec *Record, body api.Callback) error {
+	keep := func(r *Record) error {
+		r.Callback = &body
+		return nil
+	}
+	m.note(n.Primary, event.Event{Kind: event.Callback, Message: "the installed system called back as " + body.HostName, Run: rec.Run})
+	if rec.State == Installed || rec.State == Booted {
+		return m.transition(ctx, n.Primary, Ready, keep)
+	}
+	return m.update(ctx, n.Primary, keep)
+}

@@ -1,0 +1,102 @@
+package provision
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/racker-project/racker/pkg/api"
+	"github.com/racker-project/racker/pkg/event"
+	"github.com/racker-project/racker/pkg/image"
+	"github.com/racker-project/racker/pkg/rack"
+)
+
+// BMCs drives the BMC of a node. All methods retry what is worth it within ctx, verify what they changed, and give
+// errors that name the node.
+type BMCs interface {
+	Power(ctx context.Context, n *rack.Node, addr netip.Addr) (api.Power, error)
+	// SetPower is idempotent: it returns once the reading agrees.
+	SetPower(ctx context.Context, n *rack.Node, addr netip.Addr, on bool) error
+	// SetBoot makes the network or the disk the persistent boot device, and reads it back.
+	SetBoot(ctx context.Context, n *rack.Node, addr netip.Addr, network, efi bool) error
+	// Silent reports whether err means that the BMC did not answer; a later attempt may find it.
+	Silent(err error) bool
+	// Refused reports whether err means that the BMC refused the credentials; no further attempt is made, since that may
+	// lock the account.
+	Refused(err error) bool
+}
+
+// Images gives what there is to install.
+type Images interface {
+	Get(ctx context.Context, idOrName string) (*image.Manifest, error)
+}
+
+// Neighbours tells whose MAC the kernel sees behind an address of the internal network.
+type Neighbours interface {
+	Neighbour(ctx context.Context, addr netip.Addr) (rack.MAC, error)
+}
+
+// NodeConfig is what a node's Ignition config is made of.
+type NodeConfig struct {
+	HostName    string
+	SSHKeys     []string // of the core user
+	InternalMAC string
+	// CallbackURL ends in a slash; the signal's name follows.
+	CallbackURL   string
+	CallbackToken string
+	CAPEM         []byte // of the callback's server
+}
+
+// Render makes the Ignition config of a node.
+type Render func(ctx context.Context, n NodeConfig) ([]byte, error)
+
+// Publisher takes events; it never blocks.
+type Publisher interface {
+	Publish(e event.Event) event.Event
+}
+
+// Metadata gives the rack as nodes.csv says now, with its address plan. It is asked at start and before each run.
+type Metadata interface {
+	Load(ctx context.Context) (*rack.Rack, *rack.Plan, error)
+}
+
+// Config says how this rack is provisioned.
+type Config struct {
+	Server      netip.Addr // the management node on the internal network
+	Interface   string
+	Network     netip.Prefix
+	HTTPPort    int
+	HTTPSPort   int
+	Pin         string // of the CA, for the agent
+	CAPEM       []byte
+	Microkernel func() (Microkernel, error)
+	KernelArgs  []string
+	LogDir      string // one log per node below it
+	Version     string
+	Deadlines   Deadlines
+}
+
+// Microkernel names the files that a node boots, as paths below /assets/.
+type Microkernel struct {
+	ID     string
+	Kernel string
+	Initrd string
+}
+
+// Deadlines bound the steps. Progress moves the deadline of Installing on.
+type Deadlines struct {
+	CheckBMC time.Duration // all attempts at one BMC; a BMC may need a DHCP lease first
+	Power    time.Duration // off, boot device, on
+	Netboot  time.Duration // power on to check-in
+	Agent    time.Duration // check-in to the first write
+	Stalled  time.Duration // no progress while writing
+	Boot     time.Duration // reboot to ready
+}
+
+// DefaultDeadlines suit real servers, whose firmware may take minutes to reach the network boot.
+func DefaultDeadlines() Deadlines {
+	return Deadlines{
+		CheckBMC: 3 * time.Minute, Power: 2 * time.Minute, Netboot: 15 * time.Minute,
+		Agent: 5 * time.Minute, Stalled: 5 * time.Minute, Boot: 15 * time.Minute,
+	}
+}

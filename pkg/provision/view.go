@@ -1,0 +1,197 @@
+package provision
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/racker-project/racker/pkg/api"
+	"github.com/racker-project/racker/pkg/rack"
+)
+
+// refreshTime bounds the question to all BMCs that a view may ask.
+const refreshTime = 6 * time.Second
+
+// logTail is how much of a node's log a view carries, in bytes.
+const logTail = 4 << 10
+
+// Nodes gives every row as the operator sees it, the management node first. With refresh every BMC is asked, all at once.
+func (m *Machine) Nodes(ctx context.Context, refresh bool) ([]api.NodeView, error) {
+	if refresh {
+		m.refresh(ctx)
+	}
+	r := m.Rack()
+	var out []api.NodeView
+	if mg := r.Management(); mg != nil {
+		out = append(out, m.managementView(mg))
+	}
+	for _, n := range r.Servers() {
+		out = append(out, m.view(n, false))
+	}
+	return out, nil
+}
+
+// Node gives one node with everything that is known of it.
+func (m *Machine) Node(_ context.Context, word string) (api.NodeView, error) {
+	n, err := m.find(word)
+	if err != nil {
+		return api.NodeView{}, err
+	}
+	if n.Management {
+		return m.managementView(n), nil
+	}
+	return m.view(n, true), nil
+}
+
+func (m *Machine) refresh(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, refreshTime)
+	defer cancel()
+	var wg sync.WaitGroup
+	for _, n := range m.Rack().Servers() {
+		wg.Go(func() {
+			// The reading, or that there is none, is kept where the view finds it.
+			_, _ = m.readPower(ctx, n)
+		})
+	}
+	wg.Wait()
+}
+
+func (m *Machine) managementView(n *rack.Node) api.NodeView {
+	return api.NodeView{
+		Name: n.Name, Where: n.Where(), PrimaryMAC: n.Primary.String(), BMCMAC: n.BMC.String(), SecondaryMAC: n.Secondary.String(),
+		Type: n.Type, Management: true, Address: m.cfg.Server.String(), State: "management",
+	}
+}
+
+func (m *Machine) view(n *rack.Node, full bool) api.NodeView {
+	_, rec := m.node(n.Primary)
+	v := api.NodeView{
+		Name: n.Name, Where: n.Where(), PrimaryMAC: n.Primary.String(), BMCMAC: n.BMC.String(), SecondaryMAC: n.Secondary.String(),
+		Type: n.Type, State: string(rec.State), Since: rec.Since, Step: rec.Step, Reason: rec.Reason, Run: rec.Run, Clock: rec.Clock,
+	}
+	if a, ok := m.Plan().ByMAC(n.Primary); ok {
+		v.Address = a.Addr.String()
+	}
+	if a, ok := m.bmcAddr(n); ok {
+		v.BMCAddress = a.String()
+	}
+	if rec.Install != nil && rec.Install.Complete {
+		v.Image = rec.Install.Image
+	}
+	if rec.Job != nil {
+		v.Disk, v.OtherOS = rec.Job.Disk, rec.Job.Others
+	}
+	m.mu.Lock()
+	if l := m.live[n.Primary]; l != nil {
+		v.Power, v.BMCReached, v.Progress = l.power, l.reached, l.progress
+		if full {
+			v.Evidence = slices.Clone(l.evidence)
+		}
+	}
+	m.mu.Unlock()
+	if full {
+		v.Identity, v.Hardware, v.Callback = rec.Identity, rec.Hardware, rec.Callback
+		v.LogTail = m.logs.tail(n.Name, logTail)
+	}
+	if v.Disk == nil && rec.Install != nil && rec.Hardware != nil {
+		for i := range rec.Hardware.Disks {
+			if diskName(&rec.Hardware.Disks[i]) == rec.Install.Disk {
+				v.Disk = &rec.Hardware.Disks[i]
+			}
+		}
+	}
+	return v
+}
+
+// Runs gives all runs, newest first, without their nodes.
+func (m *Machine) Runs() []api.RunView {
+	m.mu.Lock()
+	ids := make([]string, 0, len(m.runs))
+	for id := range m.runs {
+		ids = append(ids, id)
+	}
+	m.mu.Unlock()
+	var out []api.RunView
+	for _, id := range ids {
+		if v, err := m.RunView(id); err == nil {
+			v.Nodes = nil
+			out = append(out, v)
+		}
+	}
+	slices.SortFunc(out, func(a, b api.RunView) int { return b.Began.Compare(a.Began) })
+	return out
+}
+
+// RunView gives one run with its stages and nodes.
+func (m *Machine) RunView(id string) (api.RunView, error) {
+	run := m.run(id)
+	if run == nil {
+		return api.RunView{}, fmt.Errorf("%q: %w", id, ErrNoRun)
+	}
+	v := api.RunView{
+		ID: run.ID, State: run.State, Image: run.Image, Began: run.Began, Ended: run.Ended,
+		Reason: run.Reason, Skipped: run.Skipped, Code: run.Code,
+	}
+	for _, mac := range run.Nodes {
+		if n, rec := m.node(mac); n != nil && rec.Run == id {
+			v.Nodes = append(v.Nodes, m.view(n, false))
+		}
+	}
+	v.Stages = stages(run, v.Nodes)
+	return v, nil
+}
+
+// stages counts how far the nodes of a run are, by the names that racker has always printed.
+func stages(run *runRecord, nodes []api.NodeView) []api.Stage {
+	bmc := api.Stage{Name: "Checking BMC connectivity", Total: len(run.Nodes)}
+	install := api.Stage{Name: "OS installation via PXE", Total: len(run.Nodes)}
+	bring := api.Stage{Name: "OS bring-up", Total: len(run.Nodes)}
+	var failed [3]bool
+	for _, n := range nodes {
+		at := State(n.State)
+		if at == Failed {
+			at = State(n.Step)
+			failed[stageOf(at)] = true
+		}
+		if at != CheckingBMC || n.State != string(Failed) && n.BMCReached {
+			bmc.Done++
+		}
+		if stageOf(at) == 2 {
+			install.Done++
+		}
+		if n.State == string(Ready) {
+			bring.Done++
+		}
+	}
+	out := []api.Stage{bmc, install, bring}
+	over := run.State != runRunning
+	for i := range out {
+		out[i].State = stageState(out[i], failed[i], over, i == 0 || strings.HasSuffix(out[i-1].State, "done"), run.Checked || i == 0)
+	}
+	return out
+}
+
+func stageOf(s State) int {
+	switch s {
+	case Known, CheckingBMC:
+		return 0
+	case Installed, Booted, Ready:
+		return 2
+	}
+	return 1
+}
+
+func stageState(s api.Stage, failed, over, before, begun bool) string {
+	switch {
+	case s.Total > 0 && s.Done == s.Total && before && begun:
+		return "done"
+	case over && begun && (failed || before):
+		return "failed"
+	case over || !begun:
+		return "waiting"
+	}
+	return "running"
+}
