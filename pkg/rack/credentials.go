@@ -21,20 +21,28 @@ const (
 // hidden is what a Password shows.
 const hidden = "***"
 
-// Password is a secret that no print, log line or JSON shows. Reveal gives it.
-type Password struct{ text string }
+// Password is a secret that no print, log line or JSON shows. Reveal gives it. The zero value is empty.
+type Password struct {
+	// A pointer, since fmt goes around methods where a Password is in an unexported field, and shows an address then.
+	text *string
+}
 
 // NewPassword makes a Password of its text.
-func NewPassword(text string) Password { return Password{text} }
+func NewPassword(text string) Password { return Password{&text} }
 
 // Reveal gives the password itself, for the BMC's session alone.
-func (p Password) Reveal() string { return p.text }
+func (p Password) Reveal() string {
+	if p.text == nil {
+		return ""
+	}
+	return *p.text
+}
 
 // String hides the password.
 func (p Password) String() string { return hidden }
 
-// GoString hides the password from %#v.
-func (p Password) GoString() string { return hidden }
+// Format hides the password from every verb of package fmt.
+func (p Password) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(hidden)) }
 
 // LogValue hides the password from package slog.
 func (p Password) LogValue() slog.Value { return slog.StringValue(hidden) }
@@ -103,7 +111,7 @@ func readPassword(name string) (p Password, warning string, err error) {
 		warning = fmt.Sprintf("%s may be read by everybody on this machine (mode %04o): chmod 0640 %s",
 			name, info.Mode().Perm(), name)
 	}
-	return Password{text}, warning, nil
+	return NewPassword(text), warning, nil
 }
 
 // othersMayRead is the permission bit of a world-readable file.

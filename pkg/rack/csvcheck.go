@@ -68,7 +68,7 @@ func (f *csvFile) findManagement(r *Rack) {
 			continue
 		}
 		if found >= 0 {
-			f.fail(position{n.Line, 0}, fmt.Sprintf("this row and the one on line %d both hold a MAC of this machine: "+
+			f.fail(f.place(i, colPrimary), fmt.Sprintf("this row and the one on line %d both hold a MAC of this machine: "+
 				"which is the management node?", r.Nodes[found].Line), "name it with --management-mac")
 			continue
 		}
@@ -79,9 +79,9 @@ func (f *csvFile) findManagement(r *Rack) {
 	case found >= 0:
 		f.checkSecondary(found, &r.Nodes[found], local)
 	case !f.opt.ManagementMAC.IsZero():
-		f.fail(position{}, fmt.Sprintf("no row has the MAC address %s of the management node", f.opt.ManagementMAC), "")
+		f.fail(f.head.at, fmt.Sprintf("no row has the MAC address %s of the management node", f.opt.ManagementMAC), "")
 	default:
-		f.fail(position{}, "no row holds a MAC address of this machine, so none is the management node's",
+		f.fail(f.head.at, "no row holds a MAC address of this machine, so none is the management node's",
 			"add its row, or name it with --management-mac where this is not the management node")
 	}
 }

@@ -129,7 +129,7 @@ const maxHeaderWord = 64
 // header joins column titles to positions in a record.
 type header struct {
 	titles []string // by position; "" where the header is empty, unknownColumn for a mistake
-	line   int
+	at     position
 }
 
 // column gives the position of a title, -1 when the file has no such column.
@@ -145,7 +145,7 @@ func (h *header) column(t string) int {
 // header reads the first record as the header. When it is none, the columns of 2021 are assumed so that the rows
 // are checked all the same; a first record with a MAC in it is then a row, which isRow says.
 func (f *csvFile) header(first record) (h header, isRow bool) {
-	h.line = first.cells[0].at.line
+	h.at = first.cells[0].at
 	known, macs := 0, 0
 	for _, c := range first.cells {
 		if title(c.text) != "" {
@@ -156,7 +156,7 @@ func (f *csvFile) header(first record) (h header, isRow bool) {
 		}
 	}
 	if known == 0 {
-		f.noHeader(first, macs)
+		f.noHeader(first)
 		h.titles = titles()[:standardColumns]
 		return h, macs > 0
 	}
@@ -164,25 +164,22 @@ func (f *csvFile) header(first record) (h header, isRow bool) {
 		h.titles = append(h.titles, f.headerCell(&h, c))
 	}
 	if h.column(colPrimary) < 0 {
-		f.fail(position{h.line, 0}, "no column "+colPrimary, "")
+		f.fail(h.at, "no column "+colPrimary, "")
 	}
 	if h.column(colBMC) < 0 && h.column(colBMCAddress) < 0 {
-		f.fail(position{h.line, 0}, "no column "+colBMC, "")
+		f.fail(h.at, "no column "+colBMC, "")
 	}
 	return h, false
 }
 
 // noHeader reports a first record that names no column.
-func (f *csvFile) noHeader(first record, macs int) {
+func (f *csvFile) noHeader(first record) {
 	want := "the first line names the columns: " + strings.Join(titles()[:standardColumns], ", ")
 	for _, c := range first.cells {
 		if _, err := ParseMAC(c.text); err == nil {
 			f.fail(c.at, fmt.Sprintf("no header: the first line holds the MAC address %s", c.text), want)
 			return
 		}
-	}
-	if macs == 0 && strings.Count(first.cells[0].text, ";") >= standardColumns-1 {
-		want = "separate the values by commas, not by semicolons"
 	}
 	f.fail(first.cells[0].at, "no header: the first line names no known column", want)
 }

@@ -62,13 +62,17 @@ func ReadCSV(r io.Reader, name string, opt ReadOptions) (*Rack, error) {
 
 func (f *csvFile) read(text string) (*Rack, error) {
 	if strings.HasPrefix(text, "\xff\xfe") || strings.HasPrefix(text, "\xfe\xff") {
-		f.fail(position{}, "is UTF-16", "save it as UTF-8")
+		f.fail(position{1, 1}, "the file is UTF-16", "save it as UTF-8")
 		return nil, nil
 	}
 	records := newScanner(text, f.fail).records()
 	if len(records) == 0 {
 		f.fail(position{1, 1}, "no header: the file is empty",
 			"the first line names the columns: "+strings.Join(titles()[:standardColumns], ", "))
+		return nil, nil
+	}
+	if first := records[0].cells[0]; strings.Count(first.text, ";") >= standardColumns-1 {
+		f.fail(first.at, "no header: the values are separated by semicolons", "separate them by commas")
 		return nil, nil
 	}
 	head, isRow := f.header(records[0])
