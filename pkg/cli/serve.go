@@ -1,0 +1,89 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"github.com/racker-project/racker/pkg/api"
+	"github.com/racker-project/racker/pkg/bmc"
+	"github.com/racker-project/racker/pkg/cli/serve"
+	"github.com/racker-project/racker/pkg/config"
+	"github.com/racker-project/racker/pkg/image"
+	"github.com/racker-project/racker/pkg/initrd"
+	"github.com/racker-project/racker/pkg/provision"
+	"github.com/racker-project/racker/pkg/store"
+)
+
+type serveOptions struct {
+	env *Env
+	run func(context.Context, serve.Options) error
+}
+
+func newServeCmd(env *Env) *cobra.Command {
+	o := &serveOptions{env: env, run: serve.Run}
+	return &cobra.Command{
+		Use:   "serve",
+		Short: "Run the daemon: DHCP, TFTP, HTTP, the API and the runs",
+		Long: `serve is the one daemon of racker. It owns the state, answers the servers of the internal network, and drives the runs
+that other commands submit. It stops on SIGINT or SIGTERM, within two seconds when no server is being fed.
+
+Exit status: 0 stopped in order; 1 failed; 2 usage; 5 the state is held by another racker.`,
+		Example: "  racker serve\n  racker serve --oem-dir ./oem --state-dir ./state --socket ./racker.sock",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return o.serve(cmd.Context()) },
+	}
+}
+
+func (o *serveOptions) serve(ctx context.Context) error {
+	s, err := o.env.Settings()
+	if err != nil {
+		return err
+	}
+	err = o.run(ctx, serve.Options{Settings: s, Explain: explain, Log: o.logger(s.Log)})
+	if errors.Is(err, store.ErrLocked) {
+		return withHint(err, "racker status")
+	}
+	return err
+}
+
+// logger writes to stderr: text on a terminal, else JSON, unless the settings say otherwise.
+func (o *serveOptions) logger(c config.Log) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
+		level = slog.LevelInfo // settings are checked before; this is for none
+	}
+	opts := &slog.HandlerOptions{Level: level}
+	if c.Format == config.LogText || c.Format == config.LogAuto && o.env.IO.ErrTTY {
+		return slog.New(slog.NewTextHandler(o.env.IO.Err, opts))
+	}
+	return slog.New(slog.NewJSONHandler(o.env.IO.Err, opts))
+}
+
+// explain gives an error of the daemon the exit code and hint that the command line shows for it.
+func explain(err error) *api.Error {
+	var e *api.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	e = &api.Error{Message: fmt.Sprint(err), Code: codeFailed}
+	switch {
+	case errors.Is(err, provision.ErrNoNode):
+		e.Code, e.Hint = codeUsage, "racker node list"
+	case errors.Is(err, provision.ErrNoRun):
+		e.Code, e.Hint = codeUsage, "racker run list"
+	case errors.Is(err, image.ErrNotFound):
+		e.Code, e.Hint = codeUsage, "racker image list"
+	case errors.Is(err, initrd.ErrNotFound):
+		e.Hint = "racker microkernel build"
+	case errors.Is(err, provision.ErrRequest):
+		e.Code = codeUsage
+	case errors.Is(err, provision.ErrBusy):
+		e.Hint = "racker run list"
+	case errors.Is(err, bmc.ErrAuth), errors.Is(err, bmc.ErrUnreachable):
+		e.Code = codeUnreachable
+	}
+	return e
+}

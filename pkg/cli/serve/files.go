@@ -1,0 +1,49 @@
+package serve
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/racker-project/racker/pkg/bootd"
+	"github.com/racker-project/racker/pkg/dhcpd"
+	"github.com/racker-project/racker/pkg/event"
+	"github.com/racker-project/racker/pkg/rack"
+	"github.com/racker-project/racker/pkg/tftpd"
+)
+
+// Asset implements bootd.Observer.
+func (w watcher) Asset(_ context.Context, s bootd.Served) {
+	w.file(s.From, "HTTP", s.File, s.Bytes, 0, s.Err)
+}
+
+func (w watcher) file(from netip.Addr, by, name string, bytes int64, took time.Duration, err error) {
+	text := fmt.Sprintf("%s: %s, %d bytes", by, name, bytes)
+	if took > 0 {
+		text += fmt.Sprintf(" in %s", took.Round(time.Millisecond))
+	}
+	if err != nil {
+		text += ": " + err.Error()
+	}
+	e := event.Event{Kind: event.FileServed, Message: text, Fields: map[string]string{"file": name, "ip": from.String()}}
+	if a, ok := w.machine.Plan().ByAddr(from); ok && a.Role == rack.RoleServer {
+		w.machine.Note(a.MAC, e)
+		return
+	}
+	w.bus.Publish(e)
+}
+
+// fetches hears what TFTP served: evidence, and for the DHCP server the sign that a boot program was taken.
+type fetches struct {
+	watcher
+	dhcp *dhcpd.Server
+}
+
+// File implements tftpd.Observer.
+func (f fetches) File(_ context.Context, s tftpd.Served) {
+	f.file(s.IP, "TFTP", s.Name, s.Bytes, s.Duration, s.Err)
+	if s.Err == nil && f.dhcp != nil {
+		f.dhcp.Fetched(s.IP)
+	}
+}

@@ -1,0 +1,171 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/racker-project/racker/pkg/api"
+	"github.com/racker-project/racker/pkg/bmc"
+	"github.com/racker-project/racker/pkg/bootd"
+	"github.com/racker-project/racker/pkg/config"
+	"github.com/racker-project/racker/pkg/daemon"
+	"github.com/racker-project/racker/pkg/dhcpd"
+	"github.com/racker-project/racker/pkg/event"
+	"github.com/racker-project/racker/pkg/image"
+	"github.com/racker-project/racker/pkg/provision"
+	"github.com/racker-project/racker/pkg/store"
+	"github.com/racker-project/racker/pkg/tftpd"
+	"github.com/racker-project/racker/pkg/version"
+)
+
+// Options are what the command line adds to the settings.
+type Options struct {
+	Settings config.Settings
+	// Explain gives an error its exit code and hint, for the API.
+	Explain func(error) *api.Error
+	Log     *slog.Logger
+}
+
+// drain is how long scripts, kernels and TFTP transfers under way may go on after a stop.
+const drain = 30 * time.Second
+
+// site is what is known before the first component is made.
+type site struct {
+	Options
+	store     store.Store
+	bus       *event.Bus
+	metadata  *metadata
+	iface     string
+	authority *bootd.Authority
+	library   *image.Library
+	payload   *payload
+	machine   *provision.Machine
+}
+
+// Run is the daemon: it returns when ctx is done, or a component failed. Its error matches store.ErrLocked when another
+// racker holds the state.
+func Run(ctx context.Context, o Options) (err error) {
+	dir := o.Settings.StateDir
+	for _, sub := range []string{"", "images", "microkernels", "logs/nodes"} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o750); err != nil {
+			return fmt.Errorf("state directory: %w", err)
+		}
+	}
+	st, err := store.Open(filepath.Join(dir, "racker.db"), store.Options{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+	s := &site{Options: o, store: st, bus: event.NewBus()}
+	s.metadata = &metadata{settings: o.Settings, store: st}
+	parts, err := s.components(ctx)
+	if err != nil {
+		return err
+	}
+	return daemon.Run(ctx, o.Log, parts)
+}
+
+// components makes all parts of the daemon, in the order in which they bind.
+func (s *site) components(ctx context.Context) ([]daemon.Component, error) {
+	if err := s.prepare(ctx); err != nil {
+		return nil, err
+	}
+	w := watcher{machine: s.machine, bus: s.bus, log: s.Log}
+	var parts []daemon.Component
+	dhcp, err := s.dhcp(w)
+	if err != nil {
+		return nil, err
+	}
+	if dhcp != nil {
+		parts = append(parts, daemon.Component{Name: "DHCP", Listen: s.named(dhcp.Listen, "udp", s.Settings.Ports.DHCP), Run: dhcp.Run})
+	}
+	tftp, err := tftpd.New(tftpd.Config{
+		Interface: s.iface, Server: s.machine.Plan().Server(), Port: s.Settings.Ports.TFTP, Drain: drain,
+	}, s.payload.programs, fetches{watcher: w, dhcp: dhcp}, s.Log)
+	if err != nil {
+		return nil, err
+	}
+	parts = append(parts, daemon.Component{Name: "TFTP", Listen: s.named(tftp.Listen, "udp", s.Settings.Ports.TFTP), Run: tftp.Run})
+	http, err := s.http(w)
+	if err != nil {
+		return nil, err
+	}
+	apiServer := &daemon.API{
+		Path: s.Settings.Socket, Operator: s.operator(dhcp), Images: images{library: s.library, inUse: s.machine.ImageInUse},
+		Events: s.bus, Explain: s.Explain, Log: s.Log,
+	}
+	return append(parts,
+		daemon.Component{Name: "HTTP", Listen: s.named(http.Listen, "tcp", s.Settings.Ports.HTTP, s.Settings.Ports.HTTPS), Run: http.Run},
+		daemon.Component{Name: "API", Listen: apiServer.Listen, Run: apiServer.Run},
+		daemon.Component{Name: "runs", Run: s.machine.Run},
+	), nil
+}
+
+// prepare reads metadata, state and payload, and makes the state machine.
+func (s *site) prepare(ctx context.Context) error {
+	r, plan, err := s.metadata.Load(ctx)
+	if err != nil {
+		return err
+	}
+	if s.iface, err = s.metadata.internal(r, plan); err != nil {
+		return err
+	}
+	if s.authority, err = authority(ctx, s.store); err != nil {
+		return err
+	}
+	if s.library, err = image.Open(filepath.Join(s.Settings.StateDir, "images")); err != nil {
+		return err
+	}
+	if s.payload, err = openPayload(s.Settings); err != nil {
+		return err
+	}
+	client := &bmcs{client: bmc.New(bmc.Config{}), oemDir: s.Settings.OEMDir}
+	s.machine, err = provision.New(ctx, provision.Config{
+		Server: plan.Server(), HTTPPort: s.Settings.Ports.HTTP, HTTPSPort: s.Settings.Ports.HTTPS,
+		Pin: s.authority.Pin(), CAPEM: s.authority.PEM(), Microkernel: s.microkernel, KernelArgs: s.kernelArgs(),
+		LogDir: filepath.Join(s.Settings.StateDir, "logs", "nodes"), Deadlines: provision.DefaultDeadlines(),
+	}, s.store, provision.Needs{
+		BMCs: client, Images: s.library, Neighbours: neighbours{iface: s.iface}, Render: render, Events: s.bus, Metadata: s.metadata,
+	}, s.Log)
+	return err
+}
+
+func (s *site) dhcp(w watcher) (*dhcpd.Server, error) {
+	if s.Settings.DHCP == config.DHCPOff {
+		return nil, nil
+	}
+	plan := s.machine.Plan()
+	first, last := plan.Pool()
+	return dhcpd.New(dhcpd.Config{
+		Interface: s.iface, Server: plan.Server(), Prefix: plan.Prefix, PoolFirst: first, PoolLast: last,
+		HTTPPort: s.Settings.Ports.HTTP, Port: s.Settings.Ports.DHCP, ChainAlways: s.Settings.ChainIPXE == config.ChainAlways,
+	}, directory{s.machine}, pool{s.store}, w, s.payload.programs, s.Log)
+}
+
+func (s *site) http(w watcher) (*bootd.Server, error) {
+	server := s.machine.Plan().Server()
+	leaf, err := s.authority.Leaf(server, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	assets, err := s.assets()
+	if err != nil {
+		return nil, err
+	}
+	return bootd.New(bootd.Config{
+		Addr: server, HTTPPort: s.Settings.Ports.HTTP, HTTPSPort: s.Settings.Ports.HTTPS, Control: bindTo(s.iface),
+		Certificate: leaf, Assets: assets, GRUB: s.payload.grub, Drain: drain,
+	}, bootd.Handlers{Boots: s.machine, Agents: s.machine, Callbacks: s.machine, Observer: w}, s.Log)
+}
+
+func (s *site) operator(dhcp *dhcpd.Server) operator {
+	plan := s.machine.Plan()
+	return operator{Machine: s.machine, dhcp: dhcp, micro: s.microkernel, rack: api.RackView{
+		Network: plan.Prefix.String(), Server: plan.Server().String(), Interface: s.iface, Version: version.String(),
+	}}
+}
