@@ -36,7 +36,7 @@ func NewBus() *Bus { return newBus(time.Now) }
 func newBus(now func() time.Time) *Bus {
 	return &Bus{
 		now:  now,
-		last: uint64(max(0, now().UnixMilli())), //nolint:gosec // not negative
+		last: uint64(max(0, now().UnixMilli())),
 		subs: make(map[*subscriber]struct{}),
 	}
 }
@@ -93,7 +93,7 @@ func (b *Bus) since(after uint64) []Event {
 	}
 	out := make([]Event, 0, n-skip)
 	for i := skip; i < n; i++ {
-		out = append(out, b.ring[(uint64(b.head)+i)%n]) //nolint:gosec // head is an index
+		out = append(out, b.ring[(uint64(b.head)+i)%n])
 	}
 	return out
 }

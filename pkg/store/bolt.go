@@ -209,12 +209,12 @@ func revision(raw []byte) int64 {
 	if len(raw) < revSize {
 		return 0
 	}
-	return int64(binary.BigEndian.Uint64(raw)) //nolint:gosec // written by encodeRevision from an int64
+	return int64(binary.BigEndian.Uint64(raw))
 }
 
 // encodeRevision gives the eight bytes of a revision, followed by value.
 func encodeRevision(rev int64, value []byte) []byte {
 	out := make([]byte, revSize, revSize+len(value))
-	binary.BigEndian.PutUint64(out, uint64(rev)) //nolint:gosec // revisions are positive
+	binary.BigEndian.PutUint64(out, uint64(rev))
 	return append(out, value...)
 }

@@ -15,7 +15,7 @@ const lockPoll = 20 * time.Millisecond
 // openLocked opens the state file, takes the lock that bbolt takes again on the same open file, and verifies the
 // file while nobody else can write to it.
 func openLocked(path string, flag int, mode os.FileMode, timeout time.Duration) (*os.File, error) {
-	f, err := os.OpenFile(path, flag, mode) //nolint:gosec // the path is the operator's own
+	f, err := os.OpenFile(path, flag, mode)
 	if err != nil {
 		return nil, err
 	}
@@ -32,7 +32,7 @@ func openLocked(path string, flag int, mode os.FileMode, timeout time.Duration) 
 func lock(f *os.File, timeout time.Duration) error {
 	deadline := time.Now().Add(timeout)
 	for {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) //nolint:gosec // a descriptor fits an int
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		switch {
 		case err == nil:
 			return nil

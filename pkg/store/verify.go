@@ -48,7 +48,7 @@ func verify(file io.ReaderAt, size int64) error {
 	if err := v.readMeta(); err != nil {
 		return err
 	}
-	if need := v.meta.high * v.meta.pageSize; need > uint64(size) { //nolint:gosec // sizes are positive
+	if need := v.meta.high * v.meta.pageSize; need > uint64(size) {
 		return fmt.Errorf("%w: it has %d bytes of %d: it was cut off", ErrCorrupt, size, need)
 	}
 	if err := v.walk(v.meta.root, 0); err != nil {
@@ -102,7 +102,7 @@ func (v *verifier) page(id uint64) ([]byte, error) {
 		return nil, fmt.Errorf("%w: page %d is outside of it", ErrCorrupt, id)
 	}
 	var head [pageHeader]byte
-	at := int64(id * v.meta.pageSize) //nolint:gosec // below the file's size
+	at := int64(id * v.meta.pageSize)
 	if _, err := v.file.ReadAt(head[:], at); err != nil {
 		return nil, fmt.Errorf("read page %d: %w", id, err)
 	}

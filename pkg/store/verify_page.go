@@ -95,7 +95,7 @@ func (v *verifier) freelist() error {
 	for i := range count {
 		free := e.Uint64(ids[i*8:])
 		if free < 2 || free >= v.meta.high || v.used[free] {
-			return badElement(v.meta.freelist, int(i)) //nolint:gosec // bounded by the page
+			return badElement(v.meta.freelist, int(i))
 		}
 		v.used[free] = true
 	}
@@ -104,7 +104,7 @@ func (v *verifier) freelist() error {
 
 // cut gives size bytes at base+pos; pos counts from the element itself.
 func cut(body []byte, base int, pos, size uint32) ([]byte, bool) {
-	from := uint64(base) + uint64(pos) //nolint:gosec // an offset in the page
+	from := uint64(base) + uint64(pos)
 	if from+uint64(size) > uint64(len(body)) {
 		return nil, false
 	}
