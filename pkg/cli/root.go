@@ -39,6 +39,7 @@ func newRootCmd(env *Env) *cobra.Command {
 		newNodeCmd(env),
 		newRunCmd(env),
 		newImageCmd(env),
+		newMicrokernelCmd(env),
 		newServeCmd(env),
 		newConfigCmd(env),
 		newVersionCmd(env),
