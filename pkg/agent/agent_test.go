@@ -171,6 +171,7 @@ func TestLostReplies(t *testing.T) {
 // TestRefusedOrders has jobs that must fail before the disk is touched; the agent asks for orders again each time.
 func TestRefusedOrders(t *testing.T) {
 	t.Parallel()
+	img := makeImage(t, fsExt4)
 	for _, c := range []struct {
 		name string
 		job  func(*api.Job)
@@ -194,7 +195,7 @@ func TestRefusedOrders(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t)
+			r := rigFor(t, img)
 			before, err := os.ReadFile(r.disk)
 			if err != nil {
 				t.Fatal(err)

@@ -74,7 +74,7 @@ func makeImage(t *testing.T, oem string) *testImage {
 		oemSize = 128 * mib // as Flatcar's
 	}
 	im := &testImage{raw: filepath.Join(t.TempDir(), "os.img"), oemFirst: 6 * mib, oemSize: oemSize}
-	size := im.oemFirst + oemSize + 32*mib
+	size := im.oemFirst + oemSize + 10*mib
 	out, err := os.Create(im.raw)
 	if err != nil {
 		t.Fatal(err)
@@ -83,10 +83,10 @@ func makeImage(t *testing.T, oem string) *testImage {
 		t.Fatal(err)
 	}
 	run(t, "label: gpt\nstart=1MiB, size=4MiB, type=C12A7328-F81F-11D2-BA4B-00A0C93EC93B, name=EFI-SYSTEM\n"+
-		"start=6MiB, size="+kib(oemSize)+", name=OEM\nsize=16MiB, name=ROOT\n", "sfdisk", "-q", im.raw)
+		"start=6MiB, size="+kib(oemSize)+", name=OEM\nsize=8MiB, name=ROOT\n", "sfdisk", "-q", im.raw)
 	fill(t, out, 1*mib, makeFilesystem(t, fsVFAT, "EFI", 4*mib))
 	fill(t, out, im.oemFirst, makeFilesystem(t, oem, "OEM", oemSize))
-	if _, err := io.CopyN(io.NewOffsetWriter(out, im.oemFirst+oemSize+mib), rand.Reader, 9*mib); err != nil {
+	if _, err := io.CopyN(io.NewOffsetWriter(out, im.oemFirst+oemSize+mib), rand.Reader, 4*mib); err != nil {
 		t.Fatal(err)
 	}
 	if err := out.Close(); err != nil {

@@ -270,7 +270,13 @@ type rig struct {
 // newRig builds everything but starts no agent. The disk is larger than the image and full of random bytes.
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	r := &rig{srv: newRackServer(), img: makeImage(t, fsExt4), reboots: make(chan struct{}, 1), oem: t.TempDir()}
+	return rigFor(t, makeImage(t, fsExt4))
+}
+
+// rigFor is newRig with an image that tests may share.
+func rigFor(t *testing.T, img *testImage) *rig {
+	t.Helper()
+	r := &rig{srv: newRackServer(), img: img, reboots: make(chan struct{}, 1), oem: t.TempDir()}
 	r.net = serve(t, r.srv, "127.0.0.1", os.DirFS(r.img.library))
 	r.disk = randomFile(t, r.img.manifest.RawSize+3<<20)
 	manifest, err := json.Marshal(r.img.manifest)
