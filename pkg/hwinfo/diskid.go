@@ -16,7 +16,9 @@ const (
 
 func (b block) model() string {
 	m := attr(b.dir, "device", "model")
-	if vendor := attr(b.dir, "device", "vendor"); vendor != "" && !strings.HasPrefix(vendor, "0x") && vendor != "ATA" {
+	vendor := attr(b.dir, "device", "vendor")
+	// libata says ATA for all, virtio has a number there, and some models begin with their vendor.
+	if vendor != "ATA" && !strings.HasPrefix(vendor, "0x") && !strings.HasPrefix(m, vendor) {
 		m = strings.TrimSpace(vendor + " " + m)
 	}
 	if m == "" {
