@@ -35,7 +35,8 @@ func newEnv(streams *stdio.Streams) *Env {
 
 // loadSettings is Settings without its hint, and without memory.
 func (e *Env) loadSettings() (config.Settings, error) {
-	return config.Load(config.Sources{File: e.configFile, Flags: e.settingFlags()})
+	s, err := config.Load(config.Sources{File: e.configFile, Flags: e.settingFlags()})
+	return s, withCode(codeUsage, err)
 }
 
 // globalFlags are the flags of every command.

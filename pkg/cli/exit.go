@@ -146,10 +146,12 @@ type errorLine struct {
 // report shows err, once, on stderr and gives the exit code. words is the command line, for a --json that was not
 // parsed because what came before it is wrong.
 func (e *Env) report(ctx context.Context, err error, words []string) int {
-	code := exitCode(ctx, err)
-	found := hints(err)
+	code, message, found := exitCode(ctx, err), err.Error(), hints(err)
+	if code == codeInterrupted {
+		message = "interrupted"
+	}
 	if e.JSON || wantsJSON(words) {
-		line := errorLine{Type: "error", Code: code, Message: err.Error(), Hint: strings.Join(found, "; ")}
+		line := errorLine{Type: "error", Code: code, Message: message, Hint: strings.Join(found, "; ")}
 		enc := json.NewEncoder(e.IO.Err)
 		enc.SetEscapeHTML(false)
 		if encErr := enc.Encode(line); encErr != nil {
@@ -158,7 +160,7 @@ func (e *Env) report(ctx context.Context, err error, words []string) int {
 		return code
 	}
 	// Cleaned, since a node's log or a BMC's answer may be in it.
-	for text := range strings.Lines(err.Error()) {
+	for text := range strings.Lines(message) {
 		fmt.Fprintf(e.IO.Err, "racker: %s %s\n", e.IO.PaintErr(stdio.Bad, "error:"), stdio.Clean(strings.TrimRight(text, "\n")))
 	}
 	for _, hint := range found {

@@ -12,6 +12,8 @@ import (
 	"runtime/debug"
 	"syscall"
 
+	"github.com/spf13/cobra"
+
 	"github.com/racker-project/racker/pkg/config"
 	"github.com/racker-project/racker/pkg/stdio"
 )
@@ -27,23 +29,27 @@ func Main(args []string) int {
 }
 
 // run is Main over given streams.
-func run(ctx context.Context, args []string, streams *stdio.Streams) (code int) {
+func run(ctx context.Context, args []string, streams *stdio.Streams) int {
 	env := newEnv(streams)
+	words := []string{}
+	if len(args) > 1 {
+		words = args[1:]
+	}
+	return execute(ctx, env, newRootCmd(env), words)
+}
+
+// execute runs the command of a tree that words name. A panic is a mistake of ours, and ends with a trace to report.
+func execute(ctx context.Context, env *Env, root *cobra.Command, words []string) (code int) {
 	defer func() {
 		if v := recover(); v != nil {
-			fmt.Fprintf(streams.Err, "racker: internal error: %v\n%s", v, debug.Stack())
+			fmt.Fprintf(env.IO.Err, "racker: internal error: %v\n%s", v, debug.Stack())
 			code = codeFailed
 		}
 	}()
-	root := newRootCmd(env)
-	words := []string{}
-	if len(args) > 1 {
-		words = doubleDashes(root, args[1:])
-	}
+	words = doubleDashes(root, words)
 	root.SetArgs(words)
-	err := root.ExecuteContext(ctx)
-	if err == nil {
-		return codeOK
+	if err := root.ExecuteContext(ctx); err != nil {
+		return env.report(ctx, err, words)
 	}
-	return env.report(ctx, err, words)
+	return codeOK
 }
