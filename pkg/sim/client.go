@@ -8,7 +8,10 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Client talks to the supervisor of a folder.
@@ -47,12 +50,17 @@ func (c *Client) SetFaults(ctx context.Context, node string, f Faults) error {
 	return c.do(ctx, http.MethodPost, "/nodes/"+node+"/faults", f, nil)
 }
 
-// Down ends the rack and returns when it is gone. ErrNotRunning is matched when no rack is up.
+// Down ends the rack and returns when it is gone, its supervisor's process too unless that is this one. ErrNotRunning is
+// matched when no rack is up.
 func (c *Client) Down(ctx context.Context) error {
+	r, err := c.folder.read()
+	if err != nil || r.PID == os.Getpid() {
+		r.PID = 0
+	}
 	if err := c.do(ctx, http.MethodPost, "/down", nil, nil); err != nil {
 		return err
 	}
-	for c.folder.alive() {
+	for c.folder.alive() || running(r.PID) {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("wait for the rack to end: %w", ctx.Err())
@@ -60,6 +68,20 @@ func (c *Client) Down(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// running reports whether a process runs; one that has ended and not been waited for does not.
+func running(pid int) bool {
+	if pid == 0 {
+		return false
+	}
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+	return err == nil && n == 0
 }
 
 func (c *Client) do(ctx context.Context, method, path string, body, result any) error {

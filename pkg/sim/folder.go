@@ -64,8 +64,8 @@ const (
 	rackVariable = "RACKER_SIM_DIR"
 )
 
-// running is sim.json: how other processes find the supervisor's namespaces.
-type running struct {
+// runState is sim.json: how other processes find the supervisor's namespaces.
+type runState struct {
 	PID int `json:"pid"`
 	// ManagementFD is the supervisor's descriptor of the management node's network namespace.
 	ManagementFD int `json:"management_fd"`
@@ -110,19 +110,19 @@ func (f Folder) alive() bool {
 	return errors.Is(unix.Flock(int(lock.Fd()), unix.LOCK_SH|unix.LOCK_NB), unix.EWOULDBLOCK)
 }
 
-func (f Folder) read() (running, error) {
-	var r running
+func (f Folder) read() (runState, error) {
+	var r runState
 	b, err := os.ReadFile(f.join(runFile))
 	if err == nil {
 		err = json.Unmarshal(b, &r)
 	}
 	if err != nil {
-		return running{}, fmt.Errorf("read the rack's state: %w", err)
+		return runState{}, fmt.Errorf("read the rack's state: %w", err)
 	}
 	return r, nil
 }
 
-func (f Folder) write(r running) error {
+func (f Folder) write(r runState) error {
 	b, err := json.Marshal(r)
 	if err == nil {
 		err = os.WriteFile(f.join(runFile), append(b, '\n'), 0o600)

@@ -108,7 +108,7 @@ func (r *Rack) build(ctx context.Context) error {
 	if err := r.addServers(nodes, machines, settings.prefix()); err != nil {
 		return err
 	}
-	return r.folder.write(running{PID: os.Getpid(), ManagementFD: int(r.net.mgmt.file.Fd()), Namespace: r.nsID})
+	return r.folder.write(runState{PID: os.Getpid(), ManagementFD: int(r.net.mgmt.file.Fd()), Namespace: r.nsID})
 }
 
 func (r *Rack) addServers(nodes *rack.Rack, machines map[string]Machine, prefix netip.Prefix) error {

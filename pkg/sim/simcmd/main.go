@@ -84,7 +84,7 @@ func newRoot(e *env) *cobra.Command {
 	root.SetErr(e.streams.Err)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(newUp(e), newExec(e), newStatus(e), newDown(e), newConsole(e), newPower(e), newFault(e))
+	root.AddCommand(newUp(e), newExec(e), newStatus(e), newDown(e), newConsole(e), newPower(e), newFault(e), newOS(e))
 	return root
 }
 
