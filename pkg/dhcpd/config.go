@@ -5,7 +5,9 @@
 // It does not decide who boots what: every server with a reservation gets a boot program, and what the program does
 // is told by the script that it fetches. Machines without a reservation that ask for a boot program get silence.
 //
-// Run owns one reading goroutine and a fixed number of packet workers, and waits for all of them.
+// It also tells machines with a reservation that there is no IPv6 router, which iPXE otherwise waits for.
+//
+// Run owns a reading goroutine for each of the two and a fixed number of packet workers, and waits for all of them.
 package dhcpd
 
 import (

@@ -36,6 +36,7 @@ type Server struct {
 	reserved reserved
 	fetched  fetches
 	sock     *socket
+	solicits *solicits // nil without IPv6
 }
 
 // New checks the configuration; it opens nothing. The error lists all that is wrong with cfg.
@@ -65,6 +66,9 @@ func (s *Server) Listen(ctx context.Context) error {
 	}
 	if s.sock.raw < 0 {
 		s.log.Warn("no raw socket, replies to clients without an address are broadcast", "iface", s.cfg.Interface, "err", s.sock.rawErr)
+	}
+	if s.solicits, err = openSolicits(s.cfg.Interface); err != nil {
+		s.log.Warn("no answer to IPv6 router solicitations, each start of iPXE takes 16 s longer", "iface", s.cfg.Interface, "err", err)
 	}
 	return nil
 }
@@ -102,6 +106,10 @@ func (s *Server) Run(ctx context.Context) error {
 				free <- p
 			}
 		})
+	}
+	if s.solicits != nil {
+		defer s.solicits.close()
+		wg.Go(func() { s.answerSolicits(ctx) })
 	}
 	s.receive(ctx, work, free)
 	close(work)

@@ -114,7 +114,6 @@ func TestWirePoolSurvivesRestart(t *testing.T) {
 		stop()
 
 		stop = l.serve(t)
-		defer stop()
 		again, err := c.RequestFromOffer(t.Context(), got.Offer)
 		if err != nil {
 			t.Fatal(err)
@@ -122,6 +121,7 @@ func TestWirePoolSurvivesRestart(t *testing.T) {
 		if !again.ACK.YourIPAddr.Equal(got.ACK.YourIPAddr) {
 			t.Errorf("address was %s and is %s", got.ACK.YourIPAddr, again.ACK.YourIPAddr)
 		}
+		stop() // nobody writes to the store any more
 		if saved := l.store.leases[first]; saved.HostName != "stranger" || saved.MAC != macStranger {
 			t.Errorf("saved: %+v", saved)
 		}

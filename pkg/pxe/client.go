@@ -28,7 +28,7 @@ type Client struct {
 	HasArch bool `json:"has_arch,omitempty"`
 	// UNDI is option 94, the version of the network driver interface, as "3.16"; empty without it.
 	UNDI string `json:"undi,omitempty"`
-	// UUID is option 97 in lower case, in the order in which dmidecode and iPXE print it; empty without it.
+	// UUID is option 97 in lower case, as dmidecode prints it; empty without it.
 	UUID string `json:"uuid,omitempty"`
 	// Features is option 175, which only iPXE sends.
 	Features Features `json:"features,omitzero"`
@@ -77,7 +77,7 @@ func Parse(p *dhcpv4.DHCPv4) Client {
 		UNDI:  undi(p.Options.Get(dhcpv4.OptionClientNetworkInterfaceIdentifier)),
 	}
 	c.Arch, c.HasArch = arch(p.Options.Get(dhcpv4.OptionClientSystemArchitectureType), string(class))
-	c.UUID = uuid(p.Options.Get(dhcpv4.OptionClientMachineIdentifier), !c.IPXE)
+	c.UUID = uuid(p.Options.Get(dhcpv4.OptionClientMachineIdentifier))
 	if c.IPXE {
 		c.Features = parseFeatures(p.Options.Get(optionIPXE))
 	}
@@ -120,20 +120,18 @@ func undi(b []byte) string {
 	return fmt.Sprintf("%d.%02d", b[1], b[2])
 }
 
-// uuid reads option 97 (RFC 4578 2.3): type 0 and 16 bytes. Firmware sends the bytes as they are in SMBIOS, whose
-// first three fields are little-endian (DSP0134 7.2.1); iPXE sends them in the order in which they are printed. All
-// zero or all ones means that the board has none.
-func uuid(b []byte, smbios bool) string {
+// uuid reads option 97 (RFC 4578 2.3): type 0 and 16 bytes. The RFC names no byte order; EDK2, Intel's PXE and iPXE all
+// send the bytes as they are in SMBIOS, whose first three fields are little-endian (DSP0134 7.2.1; seen with OVMF and
+// with iPXE of 2019, 2026-11-21). All zero or all ones means that the board has none.
+func uuid(b []byte) string {
 	if len(b) != 17 || b[0] != 0 {
 		return ""
 	}
 	var u [16]byte
 	copy(u[:], b[1:])
-	if smbios {
-		u[0], u[1], u[2], u[3] = u[3], u[2], u[1], u[0]
-		u[4], u[5] = u[5], u[4]
-		u[6], u[7] = u[7], u[6]
-	}
+	u[0], u[1], u[2], u[3] = u[3], u[2], u[1], u[0]
+	u[4], u[5] = u[5], u[4]
+	u[6], u[7] = u[7], u[6]
 	first, same := u[0], true
 	for _, x := range u {
 		same = same && x == first
