@@ -3,7 +3,6 @@ package vbmc
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -77,7 +76,8 @@ type BMC struct {
 	reg   *handlers.Registry
 	flags *bootFlags
 
-	power sync.Mutex // held while an order goes to the host
+	power sync.Mutex  // held while an order goes to the host
+	later chan func() // orders that the host itself gave in-band, for Run to carry out
 
 	mu     sync.Mutex
 	faults Faults
@@ -112,7 +112,7 @@ func New(cfg Config, host Host, log *slog.Logger) (*BMC, error) {
 	if len(cfg.Password) > bmc.MaxPasswordLen || len(cfg.User) > bmc.MaxUserNameLen || cfg.User == "" {
 		return nil, fmt.Errorf("virtual BMC %s: user must have 1 to %d bytes, password at most %d", cfg.Name, bmc.MaxUserNameLen, bmc.MaxPasswordLen)
 	}
-	b := &BMC{cfg: cfg, host: host, log: log.With("bmc", cfg.Name), flags: &bootFlags{now: cfg.Now}, ready: make(chan struct{})}
+	b := &BMC{cfg: cfg, host: host, log: log.With("bmc", cfg.Name), flags: &bootFlags{now: cfg.Now}, later: make(chan func(), laterOrders), ready: make(chan struct{})}
 	b.ipmi = bmc.New(identity(), guid(cfg.MAC), hardware{b}, bmc.WithCipherSuites(suites), bmc.WithV15Disabled())
 	user, err := b.ipmi.Users.Add(2, cfg.User)
 	if err != nil {
@@ -124,6 +124,9 @@ func New(cfg Config, host Host, log *slog.Logger) (*BMC, error) {
 	b.reg = b.commands()
 	return b, nil
 }
+
+// laterOrders is how many in-band orders may wait.
+const laterOrders = 4
 
 // lanChannel is the channel number of the network interface.
 const lanChannel = 1
@@ -186,19 +189,3 @@ func (b *BMC) setLAN(l lan, port uint16) {
 		close(b.ready)
 	}
 }
-
-// order gives the host one order at a time, unless the BMC is deaf.
-func (b *BMC) order(what string, do func() error) error {
-	b.power.Lock()
-	defer b.power.Unlock()
-	b.flags.touch()
-	if b.fault().DeafPower {
-		b.log.Info("power order ignored", "state", what)
-		return nil
-	}
-	b.log.Info("power order", "state", what)
-	return do()
-}
-
-// errOff is the completion code for orders that need the power on: D5h, not supported in the present state.
-var errOff = errors.Join(errors.New("the power is off"), types.CodeNotSupported)

@@ -37,6 +37,7 @@ func (b *BMC) commands() *handlers.Registry {
 	reg.Register(types.CommandGetSystemGUID, ok(b.ipmi.GUID[:]...))
 	reg.Register(types.CommandGetBMCGlobalEnables, ok(enables))
 	reg.Register(types.CommandSetBMCGlobalEnables, plain(setEnables))
+	reg.Register(types.CommandGetChannelAccess, plain(channelAccess))
 	reg.Register(types.CommandClearMessageFlags, ok())
 	reg.Register(types.CommandGetMessageFlags, ok(0))
 	return reg
@@ -72,6 +73,18 @@ func setEnables(req []byte) ([]byte, types.CompletionCode) {
 		return nil, types.CodeRequestDataFieldInvalid
 	}
 	return nil, types.CodeOK
+}
+
+// channelAccess implements Get Channel Access, IPMI 2.0 section 22.23: the LAN channel is always available, up to administrator, with
+// authentication of each message and of all levels, and no alerts.
+func channelAccess(req []byte) ([]byte, types.CompletionCode) {
+	switch {
+	case len(req) < 2:
+		return nil, types.CodeRequestDataLengthInvalid
+	case req[0]&0x0f != lanChannel && req[0]&0x0f != types.ChannelNumberSelf:
+		return nil, types.CodeRequestDataFieldInvalid
+	}
+	return []byte{0x22, 0x04}, types.CodeOK
 }
 
 // setBootOption implements Set System Boot Options, IPMI 2.0 section 28.12. The "parameter invalid" bit of the selector is

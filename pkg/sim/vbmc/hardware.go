@@ -25,20 +25,17 @@ type chassis struct{ b *BMC }
 
 func (c chassis) PowerState(context.Context) (bool, error) { return c.b.host.PowerState(), nil }
 
-func (c chassis) SetPower(_ context.Context, on bool) error {
+func (c chassis) SetPower(ctx context.Context, on bool) error {
 	what := "off"
 	if on {
 		what = "on"
 	}
-	return c.b.order(what, func() error { return c.b.host.SetPower(on) })
+	return c.b.order(ctx, what, func() error { return c.b.host.SetPower(on) })
 }
 
 // PowerCycle does nothing to a machine that is off, IPMI 2.0 section 28.3.
-func (c chassis) PowerCycle(context.Context) error {
-	return c.b.order("cycle", func() error {
-		if !c.b.host.PowerState() {
-			return errOff
-		}
+func (c chassis) PowerCycle(ctx context.Context) error {
+	return c.b.orderIfOn(ctx, "cycle", func() error {
 		if err := c.b.host.SetPower(false); err != nil {
 			return err
 		}
@@ -47,21 +44,13 @@ func (c chassis) PowerCycle(context.Context) error {
 }
 
 // ColdReset is the hard reset of Chassis Control.
-func (c chassis) ColdReset(context.Context) error {
-	return c.b.order("reset", func() error {
-		if !c.b.host.PowerState() {
-			return errOff
-		}
-		return c.b.host.Reset()
-	})
+func (c chassis) ColdReset(ctx context.Context) error {
+	return c.b.orderIfOn(ctx, "reset", c.b.host.Reset)
 }
 
 // WarmReset is the soft shutdown of Chassis Control.
-func (c chassis) WarmReset(context.Context) error {
-	return c.b.order("soft", func() error {
-		if !c.b.host.PowerState() {
-			return errOff
-		}
+func (c chassis) WarmReset(ctx context.Context) error {
+	return c.b.orderIfOn(ctx, "soft", func() error {
 		c.b.host.SoftOff()
 		return nil
 	})

@@ -10,9 +10,11 @@ import (
 // ServeInBand serves the system interface of the machine over conn until it ends or ctx is done, and closes it. conn is the
 // socket of QEMU's "-device ipmi-bmc-extern", in either direction; it speaks OpenIPMI's VM protocol: messages that end in A0h,
 // commands that end in A1h, AAh as the escape. The guest's KCS interface needs no password, as on real machines. It does
-// the same as the network side does, power included. Malformed messages are dropped.
+// the same as the network side does, power included; such orders are carried out by Run, after they were answered.
+// Malformed messages are dropped.
 func (b *BMC) ServeInBand(ctx context.Context, conn net.Conn) error {
 	defer conn.Close()
+	ctx = context.WithValue(ctx, inBand{}, true)
 	return vmproto.NewVMServer(b.ipmi, vmproto.WithVMHandlerRegistry(b.reg)).Serve(ctx, &single{conn: conn})
 }
 

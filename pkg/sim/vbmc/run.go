@@ -39,6 +39,7 @@ func (b *BMC) Run(ctx context.Context) error {
 		}
 		return ctx.Err()
 	})
+	g.Go(func() error { return b.carryOutLater(ctx) })
 	if b.cfg.Listen.IsValid() {
 		at := udp.LocalAddr().(*net.UDPAddr).AddrPort()
 		b.setLAN(lan{address: netip.PrefixFrom(at.Addr().Unmap(), at.Addr().Unmap().BitLen())}, at.Port())
