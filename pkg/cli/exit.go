@@ -65,7 +65,7 @@ func exitCode(ctx context.Context, err error) int {
 	switch {
 	case errors.Is(err, store.ErrLocked):
 		return codeLocked
-	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+	case ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx))):
 		return codeInterrupted
 	}
 	return codeFailed

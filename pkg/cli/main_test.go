@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -20,15 +21,17 @@ func TestExecute(t *testing.T) {
 		stderr string
 	}{
 		{"nothing wrong", func(context.Context) error { return nil }, 0, ""},
-		{"interrupted", func(ctx context.Context) error { return fmt.Errorf("wait: %w", context.Cause(ctx)) }, 130, "racker: error: interrupted"},
+		{"interrupted", func(ctx context.Context) error { return fmt.Errorf("wait: %w", ctx.Err()) }, 130, "racker: error: interrupted"},
+		{"interrupted, by its cause", func(ctx context.Context) error { return fmt.Errorf("wait: %w", context.Cause(ctx)) }, 130,
+			"racker: error: interrupted"},
 		{"a server that was told to stop", func(ctx context.Context) error { <-ctx.Done(); return nil }, 0, ""},
 		{"panic", func(context.Context) error { panic("index out of order") }, 1, "racker: internal error: index out of order\ngoroutine"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			ctx, cancel := context.WithCancel(context.Background())
-			cancel()
+			ctx, cancel := context.WithCancelCause(context.Background())
+			cancel(errors.New("interrupt signal received"))
 			streams, _, out, errOut := stdio.Test()
 			root := &cobra.Command{Use: "racker", SilenceErrors: true, SilenceUsage: true,
 				RunE: func(cmd *cobra.Command, _ []string) error { return tt.run(cmd.Context()) }}
