@@ -70,7 +70,13 @@ func (s *rackServer) change(f func()) {
 // await waits until f, called under the lock, is true.
 func (s *rackServer) await(t *testing.T, what string, f func() bool) {
 	t.Helper()
-	limit := time.NewTimer(answerTime)
+	s.awaitFor(t, answerTime, what, f)
+}
+
+// awaitFor is await with a limit of its own.
+func (s *rackServer) awaitFor(t *testing.T, most time.Duration, what string, f func() bool) {
+	t.Helper()
+	limit := time.NewTimer(most)
 	defer limit.Stop()
 	for {
 		s.mu.Lock()
@@ -84,7 +90,7 @@ func (s *rackServer) await(t *testing.T, what string, f func() bool) {
 		case <-limit.C:
 			s.mu.Lock()
 			defer s.mu.Unlock()
-			t.Fatalf("%s: not within %v; reports %+v; log:\n%s", what, answerTime, s.reports, s.log.String())
+			t.Fatalf("%s: not within %v; reports %+v; log:\n%s", what, most, s.reports, s.log.String())
 		}
 	}
 }
