@@ -12,8 +12,9 @@ import (
 // ErrUnsafe is matched by every refusal of a value that could become more than the one word that it is meant to be.
 var ErrUnsafe = errors.New("not safe in an iPXE script")
 
-// Settings that iPXE itself fills in, in the only forms that a script may use: forms that cannot hold a blank or a
-// character that means something in a URL (ipxe.org/cfg).
+// Settings that iPXE itself fills in, in the only forms that a script may use (ipxe.org/cfg). What the board's maker or a
+// person wrote into SMBIOS comes as uristring, without blanks; yet iPXE of 2019 leaves "&" in it as it is, so these
+// belong behind all parameters that are trusted, and a server takes the first of a name.
 const (
 	MAC          = "${netX/mac:hexhyp}" // of the NIC opened last, 52-54-00-12-34-56
 	IP           = "${netX/ip}"
