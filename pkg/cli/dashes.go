@@ -26,38 +26,44 @@ func passWords(cmd *cobra.Command) {
 func doubleDashes(root *cobra.Command, words []string) []string {
 	out := make([]string, 0, len(words))
 	cmd, argument := root, false
-	for i := 0; i < len(words); i++ {
+	for i := 0; i < len(words); {
 		word := words[i]
 		if word == "--" || cmd.DisableFlagParsing || (argument && cmd.Annotations[passThrough] != "") {
 			return append(out, words[i:]...)
 		}
-		flag := lookup(cmd, word)
-		switch {
-		case flag == nil && strings.HasPrefix(word, "-"):
-			out = append(out, word)
-		case flag == nil:
+		if flag := lookup(cmd, word); flag != nil {
+			done, used := doubleDash(flag, words[i:])
+			out = append(out, done...)
+			i += used
+			continue
+		}
+		if !strings.HasPrefix(word, "-") {
 			if sub := child(cmd, word); sub != nil && !argument {
 				cmd = sub
 			} else {
 				argument = true
 			}
-			out = append(out, word)
-		default:
-			full := "--" + strings.TrimLeft(word, "-")
-			next := i+1 < len(words) && !strings.Contains(word, "=")
-			switch {
-			case next && flag.NoOptDefVal == "": // its value, whatever that looks like
-				out = append(out, full, words[i+1])
-				i++
-			case next && flag.Value.Type() == "bool" && (words[i+1] == "true" || words[i+1] == "false"):
-				out = append(out, full+"="+words[i+1])
-				i++
-			default:
-				out = append(out, full)
-			}
 		}
+		out = append(out, word)
+		i++
 	}
 	return out
+}
+
+// doubleDash gives the flag that words begin with as cobra reads it, and how many of words that was.
+func doubleDash(flag *pflag.Flag, words []string) (out []string, used int) {
+	full := "--" + strings.TrimLeft(words[0], "-")
+	if strings.Contains(full, "=") || len(words) == 1 {
+		return []string{full}, 1
+	}
+	value := words[1]
+	switch {
+	case flag.NoOptDefVal == "": // its value, whatever that looks like
+		return []string{full, value}, 2
+	case flag.Value.Type() == "bool" && (value == "true" || value == "false"):
+		return []string{full + "=" + value}, 2
+	}
+	return []string{full}, 1
 }
 
 // lookup finds the long flag that word names with one dash or two, nil when there is none.

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -160,10 +158,12 @@ func (o *factoryCheckOptions) print(r *factoryReport) error {
 		if e.Hint != "" {
 			line += " (" + stdio.Clean(e.Hint) + ")"
 		}
-		fmt.Fprintln(o.IO.Out, line)
+		if err := o.IO.Outf("%s\n", line); err != nil {
+			return err
+		}
 	}
 	for _, w := range r.Warnings {
-		fmt.Fprintf(o.IO.Err, "racker: %s %s\n", o.IO.PaintErr(stdio.Warn, "warning:"), stdio.Clean(w))
+		o.IO.Errf("racker: %s %s\n", o.IO.PaintErr(stdio.Warn, "warning:"), stdio.Clean(w))
 	}
 	if !r.OK {
 		return nil
@@ -192,45 +192,4 @@ func countTypes(r *rack.Rack) []typeCount {
 	}
 	slices.SortFunc(out, func(a, b typeCount) int { return strings.Compare(a.Type, b.Type) })
 	return out
-}
-
-// readRack reads nodes.csv of the OEM directory by the settings. Other commands use it too.
-func readRack(settings *config.Settings, local []rack.Interface) (*rack.Rack, error) {
-	name := filepath.Join(settings.OEMDir, rack.NodesFile)
-	f, err := os.Open(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &rack.CSVError{File: name, Msg: "does not exist", Hint: "copy one from oem-examples, or use --oem-dir"}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read nodes.csv: %w", err)
-	}
-	defer f.Close() //nolint:errcheck // only read from
-	return rack.ReadCSV(f, name, rack.ReadOptions{
-		Local: local, ManagementMAC: settings.ManagementMAC, InternalInterface: settings.Internal.Interface,
-	})
-}
-
-// internalInterface names the interface of the rack-internal network: the one set, which must exist, or the one with
-// the management node's secondary MAC.
-func internalInterface(settings *config.Settings, r *rack.Rack, local []rack.Interface) (string, error) {
-	set := settings.Internal.Interface
-	if set == "" {
-		return rack.InternalInterface(r, local)
-	}
-	if !slices.ContainsFunc(local, func(i rack.Interface) bool { return i.Name == set }) {
-		return "", fmt.Errorf("internal.interface: there is no interface %s", set)
-	}
-	return set, nil
-}
-
-func localInterfaces() ([]rack.Interface, error) {
-	all, err := net.Interfaces()
-	if err != nil {
-		return nil, fmt.Errorf("list network interfaces: %w", err)
-	}
-	var out []rack.Interface
-	for _, ifc := range all {
-		out = append(out, rack.Interface{Name: ifc.Name, MAC: rack.MACFrom(ifc.HardwareAddr)})
-	}
-	return out, nil
 }

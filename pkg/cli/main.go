@@ -6,7 +6,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -42,7 +41,7 @@ func run(ctx context.Context, args []string, streams *stdio.Streams) int {
 func execute(ctx context.Context, env *Env, root *cobra.Command, words []string) (code int) {
 	defer func() {
 		if v := recover(); v != nil {
-			fmt.Fprintf(env.IO.Err, "racker: internal error: %v\n%s", v, debug.Stack())
+			env.IO.Errf("racker: internal error: %v\n%s", v, debug.Stack())
 			code = codeFailed
 		}
 	}()

@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
 	"github.com/racker-project/racker/pkg/stdio"
@@ -30,6 +28,5 @@ func (o *versionOptions) run() error {
 	if o.JSON {
 		return o.IO.JSON(version.Get())
 	}
-	_, err := fmt.Fprintln(o.IO.Out, version.Get().Long())
-	return err
+	return o.IO.Outf("%s\n", version.Get().Long())
 }

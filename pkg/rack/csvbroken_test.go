@@ -107,7 +107,7 @@ f:3:1: this row and the one on line 2 both hold a MAC of this machine: which is 
 f:3:58: the node type is the MAC address 52:54:00:dd:00:02`,
 		"unknown-column.csv": `
 f:1:83: unknown column "Sreial", the nearest known one is "Serial"
-f:1:91: unknown column "BMC Adress", the nearest known one is "BMC Address"`,
+f:1:91: unknown column "BMC Addr", the nearest known one is "BMC Address"`,
 		"utf16.csv": `
 f:1:1: the file is UTF-16`,
 		"zero-mac.csv": `

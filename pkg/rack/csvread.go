@@ -120,7 +120,10 @@ func (f *csvFile) clean(column int, c cell) string {
 	}
 	comment := f.head.titles[column] == colComment
 	bad := strings.IndexFunc(c.text, func(r rune) bool {
-		return r == utf8.RuneError || (unicode.IsControl(r) && !(comment && (r == '\n' || r == '\t')))
+		if comment && (r == '\n' || r == '\t') {
+			return false
+		}
+		return r == utf8.RuneError || unicode.IsControl(r)
 	})
 	if bad < 0 {
 		return c.text

@@ -222,7 +222,7 @@ func FuzzReadCSV(f *testing.F) {
 
 func checkErrors(t *testing.T, text string, err error) {
 	t.Helper()
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // the joined error itself is meant
+	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		t.Fatalf("error is not joined: %v", err)
 	}

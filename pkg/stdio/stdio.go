@@ -62,6 +62,17 @@ func (s *Streams) CanPrompt() bool { return s.InTTY && s.ErrTTY && !s.NoInput }
 // Width gives the columns of the terminal, 80 where there is none.
 func (s *Streams) Width() int { return s.width() }
 
+// Outf writes formatted text on Out.
+func (s *Streams) Outf(format string, args ...any) error {
+	if _, err := fmt.Fprintf(s.Out, format, args...); err != nil {
+		return fmt.Errorf("write answer: %w", err)
+	}
+	return nil
+}
+
+// Errf writes formatted text on Err. There is nobody left to tell when that does not work, so it gives no error.
+func (s *Streams) Errf(format string, args ...any) { _, _ = fmt.Fprintf(s.Err, format, args...) }
+
 // JSON writes v on Out followed by a newline: indented on a terminal, one line in a pipe.
 func (s *Streams) JSON(v any) error {
 	enc := json.NewEncoder(s.Out)

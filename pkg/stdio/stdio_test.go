@@ -140,3 +140,30 @@ func TestWidth(t *testing.T) {
 		t.Errorf("width of the system's streams %d", w)
 	}
 }
+
+func TestOutfErrf(t *testing.T) {
+	t.Parallel()
+	s, _, out, errOut := Test()
+	if err := s.Outf("%d nodes\n", 3); err != nil {
+		t.Fatal(err)
+	}
+	s.Errf("%s\n", "hm")
+	if out.String() != "3 nodes\n" || errOut.String() != "hm\n" {
+		t.Errorf("out %q, err %q", out, errOut)
+	}
+	broken := errors.New("pipe is closed")
+	s.Out, s.Err = failing{broken}, failing{broken}
+	s.Errf("lost")
+	for name, err := range map[string]error{
+		"Outf": s.Outf("x"), "Table": s.Table("a").Row("b").Flush(), "JSON": s.JSON(1),
+	} {
+		if !errors.Is(err, broken) {
+			t.Errorf("%s gives %v", name, err)
+		}
+	}
+}
+
+// failing is a stream whose other end is gone.
+type failing struct{ err error }
+
+func (f failing) Write([]byte) (int, error) { return 0, f.err }
