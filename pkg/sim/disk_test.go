@@ -25,7 +25,7 @@ func TestMakeDisk(t *testing.T) {
 		most  int64 // bytes taken on the host
 		check func([]byte) bool
 	}{
-		{"empty", FillNone, 0, func(b []byte) bool { return !bytes.ContainsFunc(b, func(r rune) bool { return r != 0 }) }},
+		{"empty", FillNone, 0, func(b []byte) bool { return !nonZero(b) }},
 		{"random", FillRandom, size, func(b []byte) bool { return bytes.Count(b, []byte{0}) < size/128 }},
 		{"dirty", FillDirty, size / 8, func(b []byte) bool { return nonZero(b[:dirtyBytes]) && nonZero(b[7*mib:7*mib+dirtyBytes]) }},
 		{"gpt", FillGPT, size / 8, func(b []byte) bool { return checkGPT(b) && bytes.Contains(b, []byte("O\x00L\x00D\x00-")) }},

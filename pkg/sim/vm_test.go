@@ -61,23 +61,34 @@ func systemDisk(t *testing.T) string {
 // A guest's own reset is a boot of its own that reads the BMC's boot device again, and the clock that the guest has set
 // goes on through it.
 func TestGuestResetReadsTheBootDeviceAgain(t *testing.T) {
-	for _, bus := range []string{sim.BusVirtio, sim.BusSATA, sim.BusNVMe} {
-		t.Run(bus, func(t *testing.T) {
-			requireRoot(t)
-			r := vmtest.StartAlways(t, vmtest.Rack{Nodes: oneServer, Address: true, Settings: `
+	requireRoot(t)
+	checkGuestReset(t, vmtest.StartAlways(t, systemRack(t, sim.BusVirtio)))
+}
+
+func TestVMDiskBuses(t *testing.T) {
+	for _, bus := range []string{sim.BusSATA, sim.BusNVMe} {
+		t.Run(bus, func(t *testing.T) { checkGuestReset(t, vmtest.Start(t, systemRack(t, bus))) })
+	}
+}
+
+// systemRack has one server that boots system from its disk.
+func systemRack(t *testing.T, bus string) vmtest.Rack {
+	t.Helper()
+	return vmtest.Rack{Nodes: oneServer, Address: true, Settings: `
 nodes:
   node-1: {boot_order: disk, rtc: 2010-06-01T00:00:00Z, disk_bus: ` + bus + `, disks: [{size: 16M, fill: ` + systemDisk(t) + `}]}
-`})
-			r.Power("node-1", sim.OrderOn)
-			r.WaitConsole(time.Minute, "node-1", "the clock's year is 10", 1)
-			r.WaitConsole(time.Minute, "node-1", "the clock's year is 15", 1)
-			ctx := context.Background()
-			r.MustRun(ctx, "ipmitool", "-I", "lanplus", "-H", "172.24.213.100", "-U", "USER", "-P", "PASS", "chassis", "bootdev", "pxe")
-			r.WaitState(time.Minute, sim.StateNetboot, "node-1")
-			if n := r.Node("node-1"); n.Boots < 3 || n.Power != "on" {
-				t.Errorf("after two resets and a network boot: %+v", n)
-			}
-		})
+`}
+}
+
+func checkGuestReset(t *testing.T, r *vmtest.Running) {
+	t.Helper()
+	r.Power("node-1", sim.OrderOn)
+	r.WaitConsole(time.Minute, "node-1", "the clock's year is 10", 1)
+	r.WaitConsole(time.Minute, "node-1", "the clock's year is 15", 1)
+	r.MustRun(context.Background(), "ipmitool", "-I", "lanplus", "-H", "172.24.213.100", "-U", "USER", "-P", "PASS", "chassis", "bootdev", "pxe")
+	r.WaitState(time.Minute, sim.StateNetboot, "node-1")
+	if n := r.Node("node-1"); n.Boots < 3 || n.Power != "on" {
+		t.Errorf("after two resets and a network boot: %+v", n)
 	}
 }
 

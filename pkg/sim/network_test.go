@@ -1,0 +1,160 @@
+package sim
+
+import (
+	"net"
+	"net/netip"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/racker-project/racker/pkg/internal/nettest"
+	"github.com/racker-project/racker/pkg/rack"
+)
+
+// testNetwork cables the default rack.
+func testNetwork(t *testing.T) *network {
+	t.Helper()
+	r := testRack(t)
+	n, err := newNetwork(r.Management(), r.Servers())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := n.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return n
+}
+
+// Two racks of the same nodes.csv at once: in each, the management node reaches its BMC, from the first packet on.
+func TestRacksAreApart(t *testing.T) {
+	nettest.Run(t, func(t *testing.T, _ *nettest.Net) {
+		prefix := netip.MustParsePrefix(DefaultPrefix)
+		at := netip.MustParseAddr("172.24.213.9")
+		for _, name := range []string{"first", "second"} {
+			n := testNetwork(t)
+			if err := n.mgmt.address(InternalInterface, managementAddress(prefix)); err != nil {
+				t.Fatal(err)
+			}
+			bmc := n.bmcs["node-1"]
+			if err := bmc.address(bmcInterface, netip.PrefixFrom(at, prefix.Bits())); err != nil {
+				t.Fatal(err)
+			}
+			var server, client *net.UDPConn
+			must(t, bmc.do(func() (err error) {
+				server, err = net.ListenUDP("udp4", &net.UDPAddr{IP: at.AsSlice(), Port: 623})
+				return err
+			}))
+			must(t, n.mgmt.do(func() (err error) {
+				client, err = net.DialUDP("udp4", nil, &net.UDPAddr{IP: at.AsSlice(), Port: 623})
+				return err
+			}))
+			defer server.Close()
+			defer client.Close()
+			if _, err := client.Write([]byte(name)); err != nil {
+				t.Fatal(err)
+			}
+			must(t, server.SetReadDeadline(time.Now().Add(10*time.Second)))
+			buf := make([]byte, 64)
+			k, from, err := server.ReadFromUDPAddrPort(buf)
+			if err != nil || string(buf[:k]) != name || from.Addr().Unmap() != prefix.Addr().Next() {
+				t.Fatalf("the BMC of the %s rack got %q from %s: %v", name, buf[:k], from, err)
+			}
+		}
+		if links, err := net.Interfaces(); err != nil || len(links) != 1 {
+			t.Errorf("the host has interfaces besides its loopback: %v, %v", links, err)
+		}
+	})
+}
+
+func TestCabling(t *testing.T) {
+	nettest.Run(t, func(t *testing.T, _ *nettest.Net) {
+		n := testNetwork(t)
+		for name, mac := range map[string]string{InternalInterface: "52:54:00:00:02:01", PublicInterface: "52:54:00:00:00:01"} {
+			if link, err := n.mgmt.links.LinkByName(name); err != nil || link.Attrs().HardwareAddr.String() != mac {
+				t.Errorf("the management node's %s is %+v, want MAC %s (%v)", name, link, mac, err)
+			}
+		}
+		link, err := n.bmcs["node-2"].links.LinkByName(bmcInterface)
+		if err != nil || link.Attrs().HardwareAddr.String() != "52:54:00:00:01:12" {
+			t.Errorf("the BMC of node-2 has %+v (%v)", link, err)
+		}
+	})
+}
+
+func TestTap(t *testing.T) {
+	nettest.Run(t, func(t *testing.T, _ *nettest.Net) {
+		n := testNetwork(t)
+		tap, err := n.tap("srv1-int", bridgeInternal)
+		if os.IsNotExist(err) || os.IsPermission(err) {
+			t.Skipf("no use of %s here: %v", tunDevice, err)
+		}
+		must(t, err)
+		br, err := n.rack.links.LinkByName(bridgeInternal)
+		must(t, err)
+		link, err := n.rack.links.LinkByName("srv1-int")
+		if err != nil || link.Attrs().MasterIndex != br.Attrs().Index || link.Attrs().Flags&net.FlagUp == 0 {
+			t.Errorf("the tap is %+v, want it up and in bridge %d (%v)", link, br.Attrs().Index, err)
+		}
+		if _, err := n.tap("srv1-int", bridgeInternal); err == nil {
+			t.Error("the same port was made twice")
+		}
+		must(t, tap.Close())
+		if _, err := n.rack.links.LinkByName("srv1-int"); err == nil {
+			t.Error("the port is there after its file was closed")
+		}
+	})
+}
+
+// A row that cannot be cabled leaves nothing open.
+func TestNetworkFails(t *testing.T) {
+	nettest.Run(t, func(t *testing.T, _ *nettest.Net) {
+		before := openFiles(t)
+		r := testRack(t)
+		if _, err := newNetwork(r.Management(), []*rack.Node{{Name: "x", BMC: rack.MAC{1, 0, 0, 0, 0, 1}}}); err == nil {
+			t.Error("a BMC with a multicast MAC was cabled")
+		}
+		if after := openFiles(t); after != before {
+			t.Errorf("%d files were open, and now %d", before, after)
+		}
+	})
+}
+
+func TestNamespaceDoComesBack(t *testing.T) {
+	nettest.Run(t, func(t *testing.T, _ *nettest.Net) {
+		ns, err := newNamespace()
+		must(t, err)
+		defer ns.Close()
+		must(t, ns.do(func() error {
+			h, err := netlink.NewHandle()
+			if err != nil {
+				return err
+			}
+			defer h.Close()
+			return h.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "a"}, PeerName: "b"})
+		}))
+		if _, err := net.InterfaceByName("a"); err == nil {
+			t.Error("the interface of another namespace is seen here")
+		}
+		if _, err := ns.links.LinkByName("b"); err != nil {
+			t.Errorf("the interface is not where it was made: %v", err)
+		}
+	})
+}
+
+func openFiles(t *testing.T) int {
+	t.Helper()
+	files, err := os.ReadDir("/proc/self/fd")
+	must(t, err)
+	return len(files)
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
