@@ -89,6 +89,11 @@ func TestNotApplied(t *testing.T) {
 		"power on": {quirks{deafPower: true}, func(ctx context.Context, c *racker.Client, t racker.Target) error {
 			return c.SetPower(ctx, t, true)
 		}, "it reads off after"},
+		"power on, and the caller's patience ends": {quirks{deafPower: true}, func(ctx context.Context, _ *racker.Client, t racker.Target) error {
+			ctx, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
+			defer cancel()
+			return racker.New(racker.Config{Poll: 5 * time.Millisecond}).SetPower(ctx, t, true)
+		}, "it reads off after"},
 		"boot flags ignored": {quirks{deafBoot: true}, func(ctx context.Context, c *racker.Client, t racker.Target) error {
 			return c.SetBoot(ctx, t, pxe)
 		}, "it reads no override"},

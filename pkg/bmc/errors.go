@@ -146,7 +146,7 @@ func explain(t Target, what string, waited time.Duration, err error) error {
 	case errors.Is(e.Kind, ErrUnreachable):
 		e.Text = fmt.Sprintf("gave no answer within %s", waited.Round(100*time.Millisecond))
 	default:
-		e.Text = fmt.Sprintf("refused to %s: %v", what, err)
+		e.Text = fmt.Sprintf("did not %s: %v", what, err)
 	}
 	return e
 }

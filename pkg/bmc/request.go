@@ -2,6 +2,7 @@ package bmc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -97,20 +98,27 @@ func (s *session) power(ctx context.Context) (api.Power, error) {
 
 // settle reads until read says that the change is there, for at most limit.
 func (c *Client) settle(ctx context.Context, t Target, what string, limit time.Duration, read func() (bool, string, error)) error {
-	began := time.Now()
+	began, now := time.Now(), ""
 	for {
-		done, now, err := read()
-		if err != nil || done {
-			return err
+		done, reading, err := read()
+		if err == nil {
+			now = reading
 		}
-		if waited := time.Since(began); waited+c.cfg.Poll > limit {
+		waited := time.Since(began)
+		switch {
+		case done, err != nil && (now == "" || !late(ctx)):
+			return err
+		case late(ctx), waited+c.cfg.Poll > limit: // the BMC did answer
 			return notApplied(t, what, now, waited)
 		}
-		if err := pause(ctx, c.cfg.Poll); err != nil {
+		if err := pause(ctx, c.cfg.Poll); err != nil && !late(ctx) {
 			return err
 		}
 	}
 }
+
+// late tells whether ctx has reached its deadline, rather than been cancelled.
+func late(ctx context.Context) bool { return errors.Is(ctx.Err(), context.DeadlineExceeded) }
 
 // notApplied is the error for a change that reads back as now.
 func notApplied(t Target, what, now string, waited time.Duration) error {

@@ -69,7 +69,7 @@ func (b *BMC) acquire(ctx context.Context) (*binding, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }() // nothing was left to send
 	lease, err := c.Request(ctx, b.options()...)
 	if err != nil {
 		return nil, err
@@ -123,7 +123,7 @@ func (b *BMC) renew(ctx context.Context, held *binding, unicast bool) (*binding,
 	if err != nil {
 		return nil, err
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }() // nothing was left to send
 	lease, err := c.Renew(ctx, held.lease, b.options()...)
 	if err != nil {
 		return nil, err

@@ -26,12 +26,11 @@ func (b *BMC) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("virtual BMC %s: %w", b.cfg.Name, err)
 	}
-	defer udp.Close()
 	srv := server.NewServer(b.ipmi, &socket{UDPConn: udp, b: b}, server.WithHandlerRegistry(b.reg))
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		<-ctx.Done()
-		return srv.Close()
+		return srv.Close() // and the socket with it
 	})
 	g.Go(func() error {
 		if err := srv.Serve(ctx); err != nil && !errors.Is(err, context.Canceled) {
@@ -63,7 +62,7 @@ type socket struct {
 // ReadFrom implements transport.PacketConn.
 func (s *socket) ReadFrom(p []byte) (int, net.Addr, error) {
 	for {
-		n, addr, err := s.UDPConn.ReadFromUDP(p)
+		n, addr, err := s.ReadFromUDP(p)
 		if err != nil || !s.b.fault().Mute {
 			return n, addr, err
 		}
