@@ -15,7 +15,8 @@ const (
 	// ChunkSize is the most raw data that a chunk of a new image holds.
 	ChunkSize = 4 << 20
 	// HoleSize is the grain of the map of used ranges: a block of that size, at a multiple of it, that is all zero is
-	// a hole. BenchmarkHoleSize has the measurement behind the number.
+	// a hole. Measured on file systems with the Go tree: against a grain of 4 KiB it holds 0.2 % (ext4) and 1 %
+	// (btrfs) more data, in 75 instead of 78 and 45 instead of 242 chunks; a larger grain saves no chunk.
 	HoleSize = 64 << 10
 	// SectorSize divides the size of every image.
 	SectorSize = 512

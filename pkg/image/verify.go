@@ -45,7 +45,8 @@ func verify(ctx context.Context, f *os.File, m *Manifest) error {
 	}
 	defer dec.Close()
 	whole := sha256.New()
-	frame, raw := make([]byte, 0), make([]byte, 0, m.ChunkSize)
+	var frame []byte
+	buf := make([]byte, m.ChunkSize)
 	var at int64
 	for i := range m.Chunks {
 		c := &m.Chunks[i]
@@ -56,7 +57,8 @@ func verify(ctx context.Context, f *os.File, m *Manifest) error {
 		if _, err := io.ReadFull(f, frame); err != nil {
 			return fmt.Errorf("chunk %d: %w", i, err)
 		}
-		if raw, err = unpack(dec, c, frame, raw); err != nil {
+		raw, err := unpack(dec, c, frame, buf)
+		if err != nil {
 			return fmt.Errorf("chunk %d: %w", i, err)
 		}
 		whole.Write(raw)
@@ -95,11 +97,11 @@ func newDecoder(m *Manifest, concurrency int) (*zstd.Decoder, error) {
 func unpack(dec *zstd.Decoder, c *Chunk, frame, buf []byte) ([]byte, error) {
 	raw, err := dec.DecodeAll(frame, buf[:0:c.Length])
 	if err != nil {
-		return buf, fmt.Errorf("%w at offset %d: %w", ErrDigest, c.Offset, err)
+		return nil, fmt.Errorf("%w at offset %d: %w", ErrDigest, c.Offset, err)
 	}
 	sum := sha256.Sum256(raw)
 	if int64(len(raw)) != c.Length || hexDigest(sum[:]) != c.SHA256 {
-		return buf, fmt.Errorf("%w at offset %d: %d bytes with %s instead of %d bytes with %s",
+		return nil, fmt.Errorf("%w at offset %d: %d bytes with %s instead of %d bytes with %s",
 			ErrDigest, c.Offset, len(raw), hexDigest(sum[:]), c.Length, c.SHA256)
 	}
 	return raw, nil
