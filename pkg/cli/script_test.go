@@ -41,6 +41,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("RACK_TESTDATA", rackData)
 			env.Setenv("OEM_EXAMPLES", examples)
+			env.Setenv("GORACE", "atexit_sleep_ms=0") // each racker would wait a second at its end
 			settings := filepath.Join(env.WorkDir, ".racker.yaml")
 			env.Setenv("RACKER_CONFIG", settings)
 			return os.WriteFile(settings, nil, 0o600)
