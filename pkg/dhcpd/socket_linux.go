@@ -35,6 +35,7 @@ type socket struct {
 	udp    *net.UDPConn
 	server netip.Addr
 	port   int // ours; the client's is the next one
+	iface  int // index
 	raw    int // -1 without
 	rawErr error
 }
@@ -50,6 +51,9 @@ func openSocket(ctx context.Context, cfg *Config) (*socket, error) {
 		conn = c.(*net.UDPConn)
 	}
 	s := &socket{conn: ipv4.NewPacketConn(conn), udp: conn, server: cfg.Server, port: cfg.Port}
+	if ifc, err := net.InterfaceByName(cfg.Interface); err == nil {
+		s.iface = ifc.Index
+	}
 	// The kernel gives less if it may not give all; nothing breaks then.
 	_ = conn.SetReadBuffer(receiveBuffer)
 	if err := s.conn.SetControlMessage(ipv4.FlagInterface, true); err != nil {
@@ -88,8 +92,8 @@ func (s *socket) read(p *packet) error {
 	if err != nil {
 		return err
 	}
-	p.n, p.iface = n, 0
-	if cm != nil {
+	p.n, p.iface = n, s.iface
+	if cm != nil { // not with packets that came before the socket was ready
 		p.iface = cm.IfIndex
 	}
 	if u, ok := from.(*net.UDPAddr); ok {

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/pin/tftp/v3"
+	"golang.org/x/net/ipv4"
 	"golang.org/x/sys/unix"
 )
 
@@ -82,9 +83,21 @@ func New(cfg Config, fsys fs.FS, observer Observer, log *slog.Logger) (*Server, 
 // Listen binds the socket, or takes the one of the configuration. An error matches syscall.EADDRINUSE when somebody
 // else has the port, and os.ErrPermission without the right to bind it.
 func (s *Server) Listen(ctx context.Context) error {
-	if s.conn = s.cfg.Conn; s.conn != nil {
-		return nil
+	if s.conn = s.cfg.Conn; s.conn == nil {
+		conn, err := s.bind(ctx)
+		if err != nil {
+			return fmt.Errorf("tftp: listen on %s port %d: %w", s.cfg.Interface, s.cfg.Port, err)
+		}
+		s.conn = conn
 	}
+	// The block size depends on the interface's MTU, so requests that come before Run must have it, too.
+	if err := ipv4.NewPacketConn(s.conn).SetControlMessage(ipv4.FlagDst|ipv4.FlagInterface, true); err != nil {
+		return errors.Join(fmt.Errorf("tftp: packet information: %w", err), s.conn.Close())
+	}
+	return nil
+}
+
+func (s *Server) bind(ctx context.Context) (*net.UDPConn, error) {
 	at := netip.AddrPortFrom(s.cfg.Server, uint16(s.cfg.Port))
 	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		var err error
@@ -96,10 +109,9 @@ func (s *Server) Listen(ctx context.Context) error {
 	}
 	conn, err := lc.ListenPacket(ctx, "udp4", at.String())
 	if err != nil {
-		return fmt.Errorf("tftp: listen on %s port %d: %w", s.cfg.Interface, s.cfg.Port, err)
+		return nil, err
 	}
-	s.conn = conn.(*net.UDPConn)
-	return nil
+	return conn.(*net.UDPConn), nil
 }
 
 // Run serves until ctx is done, then lets transfers finish for at most Config.Drain and gives nil. It calls Listen if

@@ -5,6 +5,7 @@ import (
 	"net"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -105,6 +106,31 @@ func (n *Net) Veth(a, b Nic) {
 	}
 	n.configure(a)
 	n.configure(b)
+	n.awaitUp(a)
+	n.awaitUp(b)
+}
+
+// awaitUp waits until the kernel has noticed that the cable is plugged in: it does so a little later, and drops what is
+// sent before.
+func (n *Net) awaitUp(nic Nic) {
+	n.t.Helper()
+	var state netlink.LinkOperState
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		err := n.In(nic.NS, func() error {
+			l, err := netlink.LinkByName(nic.Name)
+			if err == nil {
+				state = l.Attrs().OperState
+			}
+			return err
+		})
+		if err != nil {
+			n.t.Fatalf("nettest: interface %s: %v", nic.Name, err)
+		}
+		if state == netlink.OperUp {
+			return
+		}
+	}
+	n.t.Fatalf("nettest: interface %s has no link: %v", nic.Name, state)
 }
 
 // Bridge makes a switch in a namespace and cables every port of it to a NIC elsewhere.
@@ -134,6 +160,9 @@ func (n *Net) Bridge(sw Nic, ports ...Nic) {
 		if err != nil {
 			n.t.Fatalf("nettest: port %s of %s: %v", port, sw.Name, err)
 		}
+	}
+	if len(ports) > 0 {
+		n.awaitUp(sw)
 	}
 }
 
