@@ -79,7 +79,8 @@ func running(pid int) bool {
 	if err != nil {
 		return false
 	}
-	defer unix.Close(fd)
+	process := os.NewFile(uintptr(fd), "pidfd")
+	defer process.Close()
 	n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
 	return err == nil && n == 0
 }

@@ -79,9 +79,9 @@ func (c *control) run(ctx context.Context) error {
 	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	if c.server.Shutdown(late) != nil {
-		c.server.Close()
+		_ = c.server.Close() // a request that takes longer is cut
 	}
-	<-served
+	_ = <-served // http.ErrServerClosed
 	return err
 }
 

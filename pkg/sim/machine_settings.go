@@ -113,28 +113,30 @@ func (m Machine) validate() error {
 	if m.HTTPBoot && m.Firmware != FirmwareUEFI {
 		errs = append(errs, errors.New("http_boot: only UEFI firmware boots by HTTP"))
 	}
-	for _, v := range append([]string{m.Serial}, diskSerials(m.Disks)...) {
-		if strings.ContainsFunc(v, func(r rune) bool { return r == ',' || r <= ' ' || r > '~' }) {
-			errs = append(errs, fmt.Errorf("serial %q: want printable ASCII without blanks and commas", v))
-		}
-	}
+	errs = append(errs, checkSerial(m.Serial))
 	for _, d := range m.Disks {
-		if d.Size < mib || d.Size%512 != 0 {
-			errs = append(errs, fmt.Errorf("disk size %d: want whole sectors of 512 bytes, at least 1M", d.Size))
-		}
-		if len(d.Serial) > 20 {
-			errs = append(errs, fmt.Errorf("disk serial %q: want 20 bytes at most", d.Serial))
-		}
+		errs = append(errs, d.validate())
 	}
 	return errors.Join(errs...)
 }
 
-func diskSerials(disks []Disk) []string {
-	var out []string
-	for _, d := range disks {
-		out = append(out, d.Serial)
+func (d Disk) validate() error {
+	errs := []error{checkSerial(d.Serial)}
+	if d.Size < mib || d.Size%512 != 0 {
+		errs = append(errs, fmt.Errorf("disk size %d: want whole sectors of 512 bytes, at least 1M", d.Size))
 	}
-	return out
+	if len(d.Serial) > 20 {
+		errs = append(errs, fmt.Errorf("disk serial %q: want 20 bytes at most", d.Serial))
+	}
+	return errors.Join(errs...)
+}
+
+// checkSerial refuses what would end a value on QEMU's command line.
+func checkSerial(s string) error {
+	if strings.ContainsFunc(s, func(r rune) bool { return r == ',' || r <= ' ' || r > '~' }) {
+		return fmt.Errorf("serial %q: want printable ASCII without blanks and commas", s)
+	}
+	return nil
 }
 
 // or gives v, or fallback when v is the zero value.

@@ -93,7 +93,15 @@ func (q *qemu) fail() error {
 		text = "no message"
 	}
 	q.stop()
-	return fmt.Errorf("QEMU ended (%v): %s", q.ended, text)
+	return fmt.Errorf("QEMU ended (%s): %s", status(q.ended), text)
+}
+
+// status says how a process ended.
+func status(err error) string {
+	if err == nil {
+		return "exit status 0"
+	}
+	return err.Error()
 }
 
 // socketPair makes two connected stream sockets: one for this process, one to hand to another.

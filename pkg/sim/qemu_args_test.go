@@ -78,9 +78,13 @@ func TestQEMUArgs(t *testing.T) {
 }
 
 func TestMachineUUID(t *testing.T) {
+	const want = "1e3942a5-1d6c-5f97-9567-92dfeabc3d74"
 	a, b := rack.MAC{2, 0, 0, 0, 0, 1}, rack.MAC{2, 0, 0, 0, 0, 2}
-	if machineUUID(a) != machineUUID(a) || machineUUID(a) == machineUUID(b) {
-		t.Errorf("UUIDs of two machines: %s, %s; of the first again: %s", machineUUID(a), machineUUID(b), machineUUID(a))
+	if got := machineUUID(a); got != want {
+		t.Errorf("a machine's UUID was %s and now is %s", want, got)
+	}
+	if machineUUID(a) == machineUUID(b) {
+		t.Errorf("two machines have the UUID %s", machineUUID(a))
 	}
 	if u := machineUUID(a); len(u) != 36 || u[14] != '5' || !strings.ContainsRune("89ab", rune(u[19])) {
 		t.Errorf("%s is no name-based UUID", u)

@@ -157,7 +157,12 @@ func (r *Rack) Run(ctx context.Context, ready func()) error {
 	}
 	if r.options.PowerOn {
 		for _, s := range r.servers {
-			group.Go(func() error { return s.Order(OrderOn) })
+			group.Go(func() error {
+				if err := s.Order(OrderOn); !errors.Is(err, errStopped) {
+					return err
+				}
+				return nil
+			})
 		}
 	}
 	if ready != nil {

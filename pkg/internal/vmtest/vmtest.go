@@ -130,8 +130,7 @@ func (r *Running) Run(ctx context.Context, name string, args ...string) (code in
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	defer file.Close()
-	defer os.Remove(file.Name())
+	defer file.Close()                  // the file goes with the folder
 	cmd.Stdout, cmd.Stderr = file, file // a file, so that a child in the background holds nothing up
 	r.Start(cmd)
 	var exit *exec.ExitError

@@ -54,16 +54,23 @@ func Main(args, environ []string, streams *stdio.Streams) int {
 	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
 		return codeInterrupted
 	}
-	fmt.Fprintf(streams.Err, "racker-sim: error: %v\n", err)
-	switch {
-	case errors.Is(err, errUsage):
+	_, _ = fmt.Fprintf(streams.Err, "racker-sim: error: %v\n%s", err, hint(err)) // nobody left to tell
+	if errors.Is(err, errUsage) {
 		return codeUsage
-	case errors.Is(err, sim.ErrNotRunning):
-		fmt.Fprintf(streams.Err, "racker-sim: hint: racker-sim up --dir DIR --detach\n")
-	case errors.Is(err, sim.ErrRunning):
-		fmt.Fprintf(streams.Err, "racker-sim: hint: racker-sim down --dir DIR\n")
 	}
 	return codeFailed
+}
+
+// hint names the command that helps, if there is one.
+func hint(err error) string {
+	switch {
+	case errors.Is(err, sim.ErrNotRunning):
+		return "racker-sim: hint: racker-sim up --dir DIR --detach\n"
+	case errors.Is(err, sim.ErrRunning):
+		return "racker-sim: hint: racker-sim down --dir DIR\n"
+	default:
+		return ""
+	}
 }
 
 func newRoot(e *env) *cobra.Command {

@@ -67,7 +67,7 @@ func (o *upOptions) run(ctx context.Context) error {
 	if o.readyFD > 0 {
 		pipe := os.NewFile(uintptr(o.readyFD), "ready")
 		report = func(line string) {
-			fmt.Fprintln(pipe, line)
+			_, _ = fmt.Fprintln(pipe, line) // who started this may be gone
 			pipe.Close()
 		}
 	}
@@ -121,7 +121,7 @@ func (o *upOptions) background(ctx context.Context, folder sim.Folder) error {
 	line, err := bufio.NewReader(ready).ReadString('\n')
 	switch line = strings.TrimSpace(line); {
 	case ctx.Err() != nil:
-		return ctx.Err()
+		return errors.Join(ctx.Err(), cmd.Process.Signal(syscall.SIGTERM), ignoreExit(cmd.Wait()))
 	case line == readyLine:
 		return cmd.Process.Release()
 	case line != "":
