@@ -137,13 +137,18 @@ func drivers(log *slog.Logger) (again func(), err error) {
 	again = func() { coldplug(mods, sysDir, log) }
 	began := time.Now()
 	again()
-	// A BMC is found by its driver, and shown by another; disks behind SCSI are found in their own time; file systems
-	// have no device.
-	for _, name := range []string{"ipmi_msghandler", "ipmi_devintf", "ipmi_si", "sd_mod", "efivarfs", "rtc_cmos"} {
-		if _, err := mods.load(name); err != nil && !strings.HasPrefix(name, "ipmi") {
-			log.Warn("driver", "err", err)
-		}
+	// A BMC is found by its driver, and shown by another; file systems have no device.
+	for _, name := range []string{"ipmi_msghandler", "ipmi_devintf", "ipmi_si", "rtc_cmos"} {
+		_, _ = mods.load(name) // many machines have none of them
 	}
+	if _, err := os.Stat(filepath.Dir(efivarsDir)); err == nil {
+		_, err := mods.load("efivarfs")
+		warn(log, "EFI variables", err)
+	}
+	// Disks behind SCSI are found in their own time, so their driver waits for them. Its checksums ask the kernel's helper
+	// for faster ones that the microkernel has not; a process for each costs more than all other drivers together.
+	err = withoutHelper(procDir, func() error { _, err := mods.load("sd_mod"); return err })
+	warn(log, "SCSI disks", err)
 	again()
 	log.Info("drivers loaded", "count", mods.count(), "dur", time.Since(began).Round(time.Millisecond).String())
 	return again, nil

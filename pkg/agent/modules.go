@@ -226,3 +226,14 @@ func (m *modules) count() int {
 	}
 	return n
 }
+
+// withoutHelper calls f while the kernel does not call modprobe for modules that it wants itself.
+func withoutHelper(proc string, f func() error) error {
+	name := filepath.Join(proc, "sys/kernel/modprobe")
+	was, err := os.ReadFile(name)
+	if err != nil {
+		return f()
+	}
+	err = os.WriteFile(name, []byte("\n"), 0o644)
+	return errors.Join(err, f(), os.WriteFile(name, was, 0o644))
+}
