@@ -14,6 +14,7 @@ import (
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
 	"github.com/insomniacslk/dhcp/dhcpv4/nclient4"
+	"github.com/vishvananda/netlink"
 
 	"github.com/racker-project/racker/pkg/internal/nettest"
 	"github.com/racker-project/racker/pkg/pxe"
@@ -263,6 +264,16 @@ func TestWireGarbage(t *testing.T) {
 		got, err := c.Request(t.Context())
 		if err != nil || addr(got.ACK.YourIPAddr) != ipNode {
 			t.Errorf("after garbage: %v, %v", got, err)
+		}
+		int0, err := netlink.LinkByName("int0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(netlink.LinkSetDown(int0), netlink.LinkSetUp(int0)); err != nil {
+			t.Fatal(err)
+		}
+		if got, err = c.Request(t.Context()); err != nil || addr(got.ACK.YourIPAddr) != ipNode {
+			t.Errorf("after the interface was down: %v, %v", got, err)
 		}
 	})
 }

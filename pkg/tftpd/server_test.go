@@ -192,9 +192,10 @@ func (s slow) Read(b []byte) (int, error) {
 	return s.File.Read(b)
 }
 
+// slowFS has a slow ipxe.efi, and tells when it was opened.
 type slowFS struct {
 	fs.FS
-	gate chan struct{}
+	opened, gate chan struct{}
 }
 
 func (s slowFS) Open(name string) (fs.File, error) {
@@ -202,13 +203,14 @@ func (s slowFS) Open(name string) (fs.File, error) {
 	if err != nil || name != "ipxe.efi" {
 		return f, err
 	}
+	close(s.opened)
 	return slow{f, s.gate}, nil
 }
 
 func TestBusyAndDrain(t *testing.T) {
 	nettest.Run(t, func(t *testing.T, n *nettest.Net) {
-		gate := make(chan struct{})
-		ns, seen, stop := start(t, n, slowFS{files(), gate}, func(c *Config) { c.MaxTransfers = 1 })
+		opened, gate := make(chan struct{}), make(chan struct{})
+		ns, seen, stop := start(t, n, slowFS{files(), opened, gate}, func(c *Config) { c.MaxTransfers = 1 })
 		type result struct {
 			b   []byte
 			err error
@@ -218,12 +220,9 @@ func TestBusyAndDrain(t *testing.T) {
 			b, _, err := fetch(n, ns, "ipxe.efi")
 			first <- result{b, err}
 		}()
-		// As long as the first has not come so far, the second may be served.
-		for {
-			if _, _, err := fetch(n, ns, "one-block"); err != nil {
-				break
-			}
-			<-seen
+		<-opened
+		if _, _, err := fetch(n, ns, "one-block"); err == nil {
+			t.Error("a second transfer was served")
 		}
 		if s := <-seen; !errors.Is(s.Err, ErrBusy) {
 			t.Errorf("observed %+v, want %v", s, ErrBusy)
