@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -28,7 +29,8 @@ func PartitionPath(disk string, number int) string {
 }
 
 // RereadPartitions makes the kernel read the partition table that is on the disk now, and returns when each partition
-// of it has its device node. It gives up after 15 s, or when ctx ends. It does nothing for a regular file.
+// of it has its device node. A kernel that was built without GUID partition tables is told the partitions one by one.
+// It gives up after 15 s, or when ctx ends. It does nothing for a regular file.
 func (d *Disk) RereadPartitions(ctx context.Context) error {
 	if !d.block {
 		return nil
@@ -63,6 +65,16 @@ func (d *Disk) nodesPresent() error {
 	if err != nil {
 		return err
 	}
+	if len(known) == 0 && len(parts) > 0 {
+		for _, p := range parts {
+			if err := d.addPartition(p); err != nil {
+				return fmt.Errorf("add partition %d: %w", p.Number, err)
+			}
+		}
+		if known, err = d.kernelPartitions(); err != nil {
+			return err
+		}
+	}
 	for _, p := range parts {
 		name, ok := known[p.Number]
 		if !ok {
@@ -73,6 +85,13 @@ func (d *Disk) nodesPresent() error {
 		}
 	}
 	return nil
+}
+
+// addPartition tells the kernel of one partition; BLKPG of linux/blkpg.h.
+func (d *Disk) addPartition(p Partition) error {
+	part := unix.BlkpgPartition{Start: p.Offset(), Length: p.Size(), Pno: int32(p.Number)}
+	arg := unix.BlkpgIoctlArg{Op: unix.BLKPG_ADD_PARTITION, Datalen: int32(unsafe.Sizeof(part)), Data: (*byte)(unsafe.Pointer(&part))}
+	return ioctl(d.f, unix.BLKPG, unsafe.Pointer(&arg))
 }
 
 // kernelPartitions gives partition number -> device name from sysfs.
