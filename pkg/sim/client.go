@@ -100,6 +100,9 @@ func (c *Client) do(ctx context.Context, method, path string, body, result any) 
 		return fmt.Errorf("%s %s: %w", method, path, err)
 	}
 	res, err := c.http.Do(req)
+	if err != nil && c.folder.dying() {
+		return fmt.Errorf("%s: %w", c.folder, ErrNotRunning)
+	}
 	if err != nil {
 		return fmt.Errorf("ask the rack in %s: %w", c.folder, err)
 	}

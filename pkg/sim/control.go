@@ -81,7 +81,9 @@ func (c *control) run(ctx context.Context) error {
 	if c.server.Shutdown(late) != nil {
 		_ = c.server.Close() // a request that takes longer is cut
 	}
-	_ = <-served // http.ErrServerClosed
+	if end := <-served; !errors.Is(end, http.ErrServerClosed) {
+		err = errors.Join(err, fmt.Errorf("serve control socket: %w", end))
+	}
 	return err
 }
 

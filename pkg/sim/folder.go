@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -79,13 +80,21 @@ var ErrRunning = errors.New("a rack is already up in this folder")
 // ErrNotRunning is matched when no rack is up in a folder.
 var ErrNotRunning = errors.New("no rack is up in this folder")
 
+// lockPatience is how long a supervisor that was killed may take to let go of its lock.
+const lockPatience = 500 * time.Millisecond
+
 // lock makes this process the only supervisor of the folder. The kernel drops the lock with the process.
 func (f Folder) lock() (*os.File, error) {
 	lock, err := os.OpenFile(f.join(lockFile), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock the rack's folder: %w", err)
 	}
-	err = unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	for deadline := time.Now().Add(lockPatience); ; time.Sleep(evictPoll) {
+		err = unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if !errors.Is(err, unix.EWOULDBLOCK) || time.Now().After(deadline) {
+			break
+		}
+	}
 	switch {
 	case errors.Is(err, unix.EWOULDBLOCK):
 		lock.Close()
@@ -108,6 +117,16 @@ func (f Folder) alive() bool {
 	}
 	defer lock.Close()
 	return errors.Is(unix.Flock(int(lock.Fd()), unix.LOCK_SH|unix.LOCK_NB), unix.EWOULDBLOCK)
+}
+
+// dying reports whether the folder's supervisor is gone soon: one that is killed loses its socket before its lock.
+func (f Folder) dying() bool {
+	for deadline := time.Now().Add(lockPatience); f.alive(); time.Sleep(evictPoll) {
+		if time.Now().After(deadline) {
+			return false
+		}
+	}
+	return true
 }
 
 func (f Folder) read() (runState, error) {
