@@ -30,6 +30,7 @@ type leaseholder struct {
 	link  netlink.Link
 	log   *slog.Logger
 	retry pace
+	least time.Duration // no renewal comes earlier
 	lease *nclient4.Lease
 	addr  *netlink.Addr
 }
@@ -87,13 +88,14 @@ func (h *leaseholder) take(lease *nclient4.Lease) error {
 	if ack.YourIPAddr.To4() == nil || ack.YourIPAddr.IsUnspecified() {
 		return fmt.Errorf("DHCP on %s: the server gave no address", name)
 	}
-	if err := netlink.AddrReplace(h.link, addr); err != nil {
-		return fmt.Errorf("set %s on %s: %w", addr.IPNet, name, err)
-	}
+	// The old address goes first: removing it later would take one of the same network along.
 	if h.addr != nil && !h.addr.IP.Equal(addr.IP) {
 		if err := netlink.AddrDel(h.link, h.addr); err != nil {
 			h.log.Warn("remove the old address", "iface", name, "ip", h.addr.IP.String(), "err", err)
 		}
+	}
+	if err := netlink.AddrReplace(h.link, addr); err != nil {
+		return fmt.Errorf("set %s on %s: %w", addr.IPNet, name, err)
 	}
 	if routers := ack.Router(); len(routers) > 0 && !routers[0].IsUnspecified() {
 		route := &netlink.Route{LinkIndex: h.link.Attrs().Index, Gw: routers[0]}
@@ -112,7 +114,7 @@ func (h *leaseholder) take(lease *nclient4.Lease) error {
 // for a new one.
 func (h *leaseholder) keep(ctx context.Context) {
 	for {
-		d := renewal(h.lease.ACK)
+		d := max(h.least, renewal(h.lease.ACK))
 		if (pace{First: d, Most: d}).wait(ctx, 0) != nil {
 			return
 		}
@@ -129,7 +131,7 @@ func (h *leaseholder) keep(ctx context.Context) {
 	}
 }
 
-// renewal is when to renew, from now on.
+// renewal is when to renew, from now on: T1, or half of the lease.
 func renewal(ack *dhcpv4.DHCPv4) time.Duration {
-	return max(minRenewal, ack.IPAddressRenewalTime(ack.IPAddressLeaseTime(defaultLease)/2))
+	return ack.IPAddressRenewalTime(ack.IPAddressLeaseTime(defaultLease) / 2)
 }

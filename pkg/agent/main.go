@@ -101,7 +101,7 @@ func boot(ctx context.Context, book *Logbook) error {
 		return err
 	}
 	raiseAll(log)
-	holder := &leaseholder{link: link, log: log, retry: pace{First: time.Second, Most: 15 * time.Second}}
+	holder := &leaseholder{link: link, log: log, least: minRenewal, retry: pace{First: time.Second, Most: 15 * time.Second}}
 	if err := holder.acquire(ctx); err != nil {
 		return err
 	}

@@ -27,6 +27,7 @@ type modules struct {
 
 	mu    sync.Mutex
 	tried map[string]error // by name; nil when loaded
+	busy  map[string]bool  // being loaded; soft dependencies may lead in a circle
 }
 
 // alias says which module drives devices whose modalias matches pattern.
@@ -38,7 +39,7 @@ type alias struct {
 func openModules(dir string, insert func(string) error) (*modules, error) {
 	m := &modules{
 		dir: dir, insert: insert, paths: map[string]string{}, deps: map[string][]string{}, aliases: map[string][]alias{},
-		soft: map[string][2][]string{}, tried: map[string]error{},
+		soft: map[string][2][]string{}, tried: map[string]error{}, busy: map[string]bool{},
 	}
 	for _, f := range []struct {
 		name string
@@ -83,8 +84,9 @@ func (m *modules) takeDep(line string) {
 
 func (m *modules) takeAlias(line string) {
 	if w := strings.Fields(line); len(w) == 3 && w[0] == "alias" {
-		bus, _, _ := strings.Cut(w[1], ":")
-		m.aliases[bus] = append(m.aliases[bus], alias{pattern: w[1], module: underscored(w[2])})
+		pattern := normal(w[1])
+		bus, _, _ := strings.Cut(pattern, ":")
+		m.aliases[bus] = append(m.aliases[bus], alias{pattern: pattern, module: underscored(w[2])})
 	}
 }
 
@@ -103,7 +105,7 @@ func (m *modules) takeSoft(line string) {
 		case "post:":
 			at = 1
 		default:
-			s[at] = append(s[at], underscored(x))
+			s[at] = append(s[at], x)
 		}
 	}
 	m.soft[name] = s
@@ -119,37 +121,32 @@ func moduleName(file string) string { return underscored(strings.TrimSuffix(path
 func (m *modules) load(name string) (fresh bool, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.loadAny(name, 0)
+	return m.loadAny(name)
 }
 
-// maxDepth bounds soft dependencies that lead in a circle.
-const maxDepth = 8
-
-func (m *modules) loadAny(name string, depth int) (bool, error) {
+func (m *modules) loadAny(name string) (bool, error) {
 	if m.paths[underscored(name)] != "" {
-		return m.loadOne(underscored(name), depth)
+		return m.loadOne(underscored(name))
 	}
 	fresh := false
 	var errs []error
 	for _, n := range m.matching(name) {
-		f, err := m.loadOne(n, depth)
+		f, err := m.loadOne(n)
 		fresh = fresh || f
 		errs = append(errs, err)
 	}
 	return fresh, errors.Join(errs...)
 }
 
-func (m *modules) loadOne(name string, depth int) (fresh bool, err error) {
-	if err, done := m.tried[name]; done {
-		_ = err // told when it happened
-		return false, nil
+func (m *modules) loadOne(name string) (fresh bool, err error) {
+	if _, done := m.tried[name]; done || m.busy[name] {
+		return false, nil // an error was told when it happened
 	}
-	if depth > maxDepth {
-		return false, nil
-	}
+	m.busy[name] = true
+	defer delete(m.busy, name)
 	soft := m.soft[name]
 	for _, s := range soft[0] {
-		f, _ := m.loadAny(s, depth+1) // a wish: the module itself says what it cannot do without
+		f, _ := m.loadAny(s) // a wish: the module itself says what it cannot do without
 		fresh = fresh || f
 	}
 	for _, dep := range slices.Backward(m.deps[name]) {
@@ -166,7 +163,7 @@ func (m *modules) loadOne(name string, depth int) (fresh bool, err error) {
 		return fresh, err
 	}
 	for _, s := range soft[1] {
-		f, _ := m.loadAny(s, depth+1)
+		f, _ := m.loadAny(s)
 		fresh = fresh || f
 	}
 	return fresh, nil
@@ -191,18 +188,35 @@ func (m *modules) insertOnce(name, file string) (bool, error) {
 
 // matching gives the modules whose alias fits a device's modalias, or a name that the kernel asks for.
 func (m *modules) matching(modalias string) []string {
+	modalias = normal(modalias)
 	bus, _, _ := strings.Cut(modalias, ":")
 	var out []string
 	for _, a := range m.aliases[bus] {
-		if ok, err := path.Match(slashed(a.pattern), slashed(modalias)); err == nil && ok && !slices.Contains(out, a.module) {
+		if ok, err := path.Match(a.pattern, modalias); err == nil && ok && !slices.Contains(out, a.module) {
 			out = append(out, a.module)
 		}
 	}
 	return out
 }
 
-// slashed keeps "*" from stopping at a slash, which is a letter like any other in a modalias.
-func slashed(s string) string { return strings.ReplaceAll(s, "/", "\x01") }
+// normal writes an alias so that "-" and "_" are one, as modprobe(8) has it, save for ranges in brackets; and so that "*"
+// does not stop at a slash, which is a letter like any other here.
+func normal(alias string) string {
+	depth := 0
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '[':
+			depth++
+		case r == ']':
+			depth--
+		case r == '-' && depth == 0:
+			return '_'
+		case r == '/':
+			return 1
+		}
+		return r
+	}, alias)
+}
 
 // insertFile is finit_module(2).
 func insertFile(file string) error {
