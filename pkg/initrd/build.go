@@ -78,7 +78,7 @@ func Build(ctx context.Context, spec Spec) (*Microkernel, error) {
 	}
 	slices.Sort(m.Firmware)
 	sum := sha256.Sum256([]byte(m.Kernel.SHA256 + m.Initrd.SHA256))
-	m.ID = hex.EncodeToString(sum[:6])
+	m.ID = hex.EncodeToString(sum[:])[:idLength]
 	return m, save(spec.Out, m, kernel, img.Bytes())
 }
 

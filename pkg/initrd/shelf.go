@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -20,6 +20,9 @@ var (
 
 // defaultLink is the name of the link to the default microkernel.
 const defaultLink = "default"
+
+// idLength is the length of an ID.
+const idLength = 12
 
 // File is one file with its size in bytes and its digest in lower-case hexadecimal.
 type File struct {
@@ -44,7 +47,9 @@ type Microkernel struct {
 }
 
 // validID reports whether a word can be an ID, and so a name below the directory of microkernels.
-func validID(id string) bool { return regexp.MustCompile(`^[0-9a-f]{12}$`).MatchString(id) }
+func validID(id string) bool {
+	return len(id) == idLength && strings.Trim(id, "0123456789abcdef") == ""
+}
 
 // Get reads one manifest; the error matches ErrNotFound.
 func Get(dir, id string) (*Microkernel, error) {
