@@ -43,7 +43,7 @@ type fetches struct {
 // File implements tftpd.Observer.
 func (f fetches) File(_ context.Context, s tftpd.Served) {
 	f.file(s.IP, "TFTP", s.Name, s.Bytes, s.Duration, s.Err)
-	if s.Err == nil && f.dhcp != nil {
+	if s.Err == nil && !s.Probe && f.dhcp != nil {
 		f.dhcp.Fetched(s.IP)
 	}
 }
