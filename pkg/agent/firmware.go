@@ -65,7 +65,7 @@ func (a *Agent) findESP(disk api.Disk) (*image.Partition, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", disk.Path, err)
 	}
-	defer d.Close()
+	defer func() { _ = d.Close() }() // it was only read
 	parts, err := image.ReadPartitions(d, d.Size())
 	if errors.Is(err, image.ErrNoGPT) {
 		return nil, nil

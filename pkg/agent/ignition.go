@@ -71,7 +71,7 @@ func (a *Agent) findOEM(disk api.Disk) (oemPartition, error) {
 	if err != nil {
 		return oemPartition{}, fmt.Errorf("open %s: %w", disk.Path, err)
 	}
-	defer d.Close()
+	defer func() { _ = d.Close() }() // it was only read
 	parts, err := image.ReadPartitions(d, d.Size())
 	if err != nil {
 		return oemPartition{}, fmt.Errorf("look for the OEM partition on %s: %w", disk.Path, err)
