@@ -35,8 +35,7 @@ type (
 	ipmiSystemAddress struct {
 		kind    int32
 		channel int16
-		lun     byte
-		_       [32]byte // room for any other kind of address
+		_       [33]byte // LUN 0, and room for any other kind of address
 	}
 )
 

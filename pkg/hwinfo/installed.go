@@ -11,37 +11,54 @@ const (
 	mbrTypeESP     = "ef"
 )
 
-// installedOS says which operating system seems to be on the disk; "" when nothing looks like one.
-func installedOS(t table) string {
-	var esp, windows, flatcarUSR, active bool
-	var root string // kind of the first thing that can hold a Linux system
-	named := map[string]bool{}
-	for _, p := range t.parts {
-		named[p.name], named[p.found.label] = true, true
-		esp = esp || p.kind == typeESP || p.kind == mbrTypeESP
-		windows = windows || p.kind == typeMSReserved
-		flatcarUSR = flatcarUSR || p.guid == guidUSRA || p.guid == guidUSRB
-		active = active || p.active
-		if root == "" && holdsLinux(p.found.kind) {
-			root = p.found.kind
+// traces are what partitions tell of the system that made them.
+type traces struct {
+	esp, windows, flatcar, active bool
+	named                         map[string]bool // partition names and labels
+	root                          string          // kind of the first thing that can hold a Linux system
+}
+
+func lookFor(parts []part) traces {
+	tr := traces{named: map[string]bool{}}
+	for _, p := range parts {
+		tr.named[p.name], tr.named[p.found.label] = true, true
+		switch p.kind {
+		case typeESP, mbrTypeESP:
+			tr.esp = true
+		case typeMSReserved:
+			tr.windows = true
+		}
+		switch p.guid {
+		case guidUSRA, guidUSRB:
+			tr.flatcar = true
+		}
+		tr.active = tr.active || p.active
+		if tr.root == "" && holdsLinux(p.found.kind) {
+			tr.root = p.found.kind
 		}
 	}
-	flatcarNames := named["EFI-SYSTEM"] && named["OEM"] && named["ROOT"]
+	return tr
+}
+
+// installedOS says which operating system seems to be on the disk; "" when nothing looks like one.
+func installedOS(t table) string {
+	tr := lookFor(t.parts)
+	laidOut := tr.named["EFI-SYSTEM"] && tr.named["OEM"] && tr.named["ROOT"]
 	switch {
-	case flatcarUSR, flatcarNames && named["USR-A"]:
+	case tr.flatcar, laidOut && tr.named["USR-A"]:
 		return "Flatcar"
-	case flatcarNames:
+	case laidOut:
 		return "laid out like Flatcar"
-	case windows:
+	case tr.windows:
 		return "Windows"
-	case esp && root != "":
-		return "has an EFI system partition and a root file system (" + root + ")"
-	case esp:
+	case tr.esp && tr.root != "":
+		return "has an EFI system partition and a root file system (" + tr.root + ")"
+	case tr.esp:
 		return "has an EFI system partition"
-	case root != "" && active:
-		return "has an active partition and a root file system (" + root + ")"
-	case root != "":
-		return "may be on a partition with " + root
+	case tr.root != "" && tr.active:
+		return "has an active partition and a root file system (" + tr.root + ")"
+	case tr.root != "":
+		return "may be on a partition with " + tr.root
 	}
 	return ""
 }

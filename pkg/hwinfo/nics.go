@@ -62,7 +62,7 @@ func askPermanentMAC(name string) string {
 	if err != nil {
 		return ""
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }() // nothing was written to it
 	request := struct {
 		cmd, size uint32
 		data      [32]byte

@@ -39,11 +39,8 @@ type part struct {
 }
 
 func readTable(r io.ReaderAt, size, sector int64) (table, error) {
-	head := make([]byte, 2*sector)
-	if n, err := r.ReadAt(head, 0); err != nil && !(errors.Is(err, io.EOF) && n == len(head)) {
-		if errors.Is(err, io.EOF) {
-			return table{}, nil
-		}
+	head, err := window(r, 0, 2*sector)
+	if err != nil || int64(len(head)) < 2*sector {
 		return table{}, err
 	}
 	if string(head[sector:sector+8]) == "EFI PART" {

@@ -61,7 +61,7 @@ func TestAddEachFormat(t *testing.T) {
 // TestAddCutOff has files that end too early, or are damaged, in every format: nothing is kept.
 func TestAddCutOff(t *testing.T) {
 	t.Parallel()
-	raw := noise(8, mib)
+	raw := noise(8, 256*kib)
 	for name, args := range map[string][]string{
 		"gzip": {"gzip", "-c"}, "bzip2": {"bzip2", "-c"}, "xz": {"xz", "-c", "-1"}, "zstd": {"zstd", "-c", "-q", "--check"},
 	} {

@@ -48,7 +48,7 @@ func store(ctx context.Context, data io.Writer, raw io.Reader, m *Manifest) erro
 	if err != nil {
 		return &storeError{err}
 	}
-	defer enc.Close()
+	defer func() { _ = enc.Close() }() // it only packed whole frames: nothing is left to write
 	depth := workers + 2
 	p := &packer{enc: enc, work: make(chan *packed, depth), order: make(chan *packed, depth),
 		bufs: make(chan []byte, depth)}

@@ -53,7 +53,7 @@ func (h *HTTPFetcher) open(ctx context.Context, s *httpStream, offset int64) err
 	if client == nil {
 		client = http.DefaultClient
 	}
-	resp, err := client.Do(req)
+	resp, err := client.Do(req) //nolint:bodyclose // httpStream.Close closes it
 	if err != nil {
 		return err
 	}

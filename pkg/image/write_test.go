@@ -61,10 +61,10 @@ func firstDifference(a, b []byte) int {
 
 func TestWriteSmallImages(t *testing.T) {
 	t.Parallel()
-	for _, size := range []int{512, 4096, mib - 512, mib, mib + 512, 2 * mib} {
+	for _, size := range []int{512, 4096, mib - 512, mib, mib + 512} {
 		for name, raw := range map[string][]byte{"used": noise(4, size), "empty": make([]byte, size)} {
 			m, data := stored(t, raw)
-			for _, disk := range []int{size, size + 512, size + mib, size + 3*mib} {
+			for _, disk := range []int{size, size + 512, size + 2*mib} {
 				path := dirtyFile(t, disk)
 				if _, err := Write(t.Context(), memory(data), m, openDisk(t, path), Options{}); err != nil {
 					t.Fatalf("%s image of %d bytes: %v", name, size, err)
@@ -85,7 +85,7 @@ func TestWriteResumes(t *testing.T) {
 	raw := rawImage()
 	m, data := stored(t, raw)
 	cuts := []int{0, 1, int(m.Chunks[0].Size), int(m.Chunks[0].Size) - 1, len(data) - 1}
-	for range 4 {
+	for range 2 {
 		cuts = append(cuts, rand.IntN(len(data)))
 	}
 	t.Logf("cuts %v", cuts)
@@ -194,7 +194,8 @@ func TestWriteRepairsBadChunk(t *testing.T) {
 	t.Parallel()
 	raw := rawImage()
 	m, data := stored(t, raw)
-	for i, c := range m.Chunks {
+	for _, i := range []int{0, 2, len(m.Chunks) - 1} {
+		c := m.Chunks[i]
 		path := dirtyFile(t, 22*mib)
 		f := &onceBad{memory: data, at: c.Stored + c.Size/2}
 		stats, err := Write(t.Context(), f, m, openDisk(t, path), Options{RetryDelay: time.Millisecond})
