@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/racker-project/racker/pkg/cli/serve"
 	"github.com/racker-project/racker/pkg/config"
 	"github.com/racker-project/racker/pkg/rack"
 	"github.com/racker-project/racker/pkg/stdio"
@@ -23,7 +24,7 @@ type factoryCheckOptions struct {
 }
 
 func newFactoryCheckCmd(env *Env) *cobra.Command {
-	o := &factoryCheckOptions{IO: env.IO, Settings: env.Settings, Interfaces: localInterfaces}
+	o := &factoryCheckOptions{IO: env.IO, Settings: env.Settings, Interfaces: serve.LocalInterfaces}
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Check nodes.csv and the BMC credentials",
@@ -90,7 +91,7 @@ func (o *factoryCheckOptions) check(settings *config.Settings) (*factoryReport, 
 			return nil, err
 		}
 	}
-	found, err := readRack(settings, local)
+	found, err := serve.ReadRack(settings, local)
 	report.add(settings.OEMDir, err)
 	credentials, err := rack.ReadCredentials(settings.OEMDir)
 	report.add(settings.OEMDir, err)
@@ -108,7 +109,7 @@ func (r *factoryReport) rack(settings *config.Settings, found *rack.Rack, local 
 	r.Nodes = len(found.Nodes)
 	r.Types = countTypes(found)
 	if settings.ManagementMAC.IsZero() {
-		name, err := internalInterface(settings, found, local)
+		name, err := serve.InternalInterface(settings, found, local)
 		r.add(nodesCSV, err)
 		r.Internal = name
 	}

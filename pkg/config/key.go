@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/racker-project/racker/pkg/rack"
 )
@@ -46,6 +47,12 @@ func keys() []key {
 			set: func(s *Settings, words []string) error { s.Microkernel.Args = slices.Clone(words); return nil }},
 		text("microkernel.default", func(s *Settings) *string { return &s.Microkernel.Default }),
 		text("console", func(s *Settings) *string { return &s.Console }),
+		limit("deadlines.check_bmc", func(s *Settings) *time.Duration { return &s.Deadlines.CheckBMC }),
+		limit("deadlines.power", func(s *Settings) *time.Duration { return &s.Deadlines.Power }),
+		limit("deadlines.netboot", func(s *Settings) *time.Duration { return &s.Deadlines.Netboot }),
+		limit("deadlines.agent", func(s *Settings) *time.Duration { return &s.Deadlines.Agent }),
+		limit("deadlines.stalled", func(s *Settings) *time.Duration { return &s.Deadlines.Stalled }),
+		limit("deadlines.boot", func(s *Settings) *time.Duration { return &s.Deadlines.Boot }),
 		choice("log.level", func(s *Settings) *LogLevel { return &s.Log.Level }, LogDebug, LogInfo, LogWarn, LogError),
 		choice("log.format", func(s *Settings) *LogFormat { return &s.Log.Format }, LogAuto, LogText, LogJSON),
 	}
@@ -83,6 +90,21 @@ func port(name string, field func(*Settings) *int) key {
 				return fmt.Errorf("%q: want a port from 1 to 65535", v[0])
 			}
 			*field(s) = int(n)
+			return nil
+		},
+	}
+}
+
+func limit(name string, field func(*Settings) *time.Duration) key {
+	return key{
+		name: name,
+		get:  func(s *Settings) string { return field(s).String() },
+		set: func(s *Settings, v []string) error {
+			d, err := time.ParseDuration(v[0])
+			if err != nil || d < time.Second || d > 24*time.Hour {
+				return fmt.Errorf("%q: want a time from 1s to 24h, such as 90s or 15m", v[0])
+			}
+			*field(s) = d
 			return nil
 		},
 	}

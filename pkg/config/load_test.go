@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -51,6 +52,7 @@ microkernel:
   args: [debug, net.ifnames=0]
   default: mk-1
 console: ttyS1,57600n8
+deadlines: {check_bmc: 1m, power: 2m30s, netboot: 3m, agent: 4m, stalled: 5s, boot: 24h}
 log: {level: debug, format: json}
 `
 
@@ -63,6 +65,10 @@ func fullSettings() Settings {
 		Ports:     Ports{DHCP: 1067, TFTP: 1069, HTTP: 80, HTTPS: 443},
 		ChainIPXE: ChainAlways, Microkernel: Microkernel{Args: []string{"debug", "net.ifnames=0"}, Default: "mk-1"},
 		Console: "ttyS1,57600n8", Log: Log{Level: LogDebug, Format: LogJSON},
+		Deadlines: Deadlines{
+			CheckBMC: time.Minute, Power: 150 * time.Second, Netboot: 3 * time.Minute,
+			Agent: 4 * time.Minute, Stalled: 5 * time.Second, Boot: 24 * time.Hour,
+		},
 	}
 }
 
@@ -149,6 +155,8 @@ func TestErrors(t *testing.T) {
 		{name: "every source", file: "x: y\n", env: map[string]string{"RACKER_DHCP": "some"}, flags: map[string]string{"bmc.mode": "x"}, want: []string{
 			"FILE:1:1: no setting x", `RACKER_DHCP: "some": want full, proxy or off`, `--bmc-mode: "x": want dhcp or static`}},
 		{name: "proxy", env: map[string]string{"RACKER_DHCP": "proxy"}, want: []string{"dhcp: this version has no proxy mode; use full, or off"}},
+		{name: "times", file: "deadlines: {power: 1ms, boot: 25h, agent: x}\n", want: []string{
+			`deadlines.power: "1ms": want a time from 1s to 24h`, `deadlines.boot: "25h": want`, `deadlines.agent: "x": want`}},
 		{name: "together", file: "socket: ''\nconsole: a b\nbmc: {mode: static}\nports: {https: 8080, tftp: 67}\nmicrokernel: {args: ['x=${y}']}\ninternal: {interface: a/b}\n",
 			want: []string{"socket: must not be empty (set by FILE:1)", "bmc.network: must be set when bmc.mode is static",
 				"ports.https: is 8080, the same as ports.http (set by FILE:4)", "ports.tftp: is 67, the same as ports.dhcp",

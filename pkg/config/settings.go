@@ -6,6 +6,7 @@ package config
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/racker-project/racker/pkg/rack"
 )
@@ -31,6 +32,8 @@ type Settings struct {
 	// Console is the kernel's console= argument of servers, such as ttyS1,57600n8; empty means the kernel's choice.
 	Console string
 	Log     Log
+	// Deadlines bound the steps of a node; its progress moves Stalled on.
+	Deadlines Deadlines
 
 	// Origin tells by the name of a setting (internal.interface) what set it; nothing means the default.
 	Origin map[string]string
@@ -62,6 +65,16 @@ type Microkernel struct {
 	Args []string
 	// Default is the ID of the microkernel that servers boot; empty means the newest.
 	Default string
+}
+
+// Deadlines are how long a node may take, from 1 s to a day each.
+type Deadlines struct {
+	CheckBMC time.Duration // until its BMC answered; it may need a lease first
+	Power    time.Duration // off, boot device, on
+	Netboot  time.Duration // from power on to the agent's check-in
+	Agent    time.Duration // from check-in to the first write
+	Stalled  time.Duration // without progress while the image is written
+	Boot     time.Duration // from the reboot to ready
 }
 
 // Log says what is logged and how.
@@ -135,5 +148,9 @@ func Default() Settings {
 		Ports:      Ports{DHCP: 67, TFTP: 69, HTTP: 8080, HTTPS: 8443},
 		ChainIPXE:  ChainAuto,
 		Log:        Log{Level: LogInfo, Format: LogAuto},
+		Deadlines: Deadlines{
+			CheckBMC: 3 * time.Minute, Power: 2 * time.Minute, Netboot: 15 * time.Minute,
+			Agent: 5 * time.Minute, Stalled: 5 * time.Minute, Boot: 15 * time.Minute,
+		},
 	}
 }

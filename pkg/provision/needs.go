@@ -92,11 +92,3 @@ type Deadlines struct {
 	Stalled  time.Duration // no progress while writing
 	Boot     time.Duration // reboot to ready
 }
-
-// DefaultDeadlines suit real servers, whose firmware may take minutes to reach the network boot.
-func DefaultDeadlines() Deadlines {
-	return Deadlines{
-		CheckBMC: 3 * time.Minute, Power: 2 * time.Minute, Netboot: 15 * time.Minute,
-		Agent: 5 * time.Minute, Stalled: 5 * time.Minute, Boot: 15 * time.Minute,
-	}
-}

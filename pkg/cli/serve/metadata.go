@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"sync"
 
 	"github.com/racker-project/racker/pkg/config"
@@ -44,31 +42,11 @@ func (m *metadata) Load(ctx context.Context) (*rack.Rack, *rack.Plan, error) {
 
 // rows reads nodes.csv with the machine's own interfaces in view.
 func (m *metadata) rows() (*rack.Rack, error) {
-	path := filepath.Join(m.settings.OEMDir, "nodes.csv")
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("rack metadata: %w", err)
-	}
-	defer func() { _ = f.Close() }() // read only
-	local, err := localInterfaces()
+	local, err := LocalInterfaces()
 	if err != nil {
 		return nil, err
 	}
-	return rack.ReadCSV(f, path, rack.ReadOptions{Local: local, ManagementMAC: m.settings.ManagementMAC})
-}
-
-func localInterfaces() ([]rack.Interface, error) {
-	all, err := netif.List()
-	if err != nil {
-		return nil, err
-	}
-	var out []rack.Interface
-	for _, i := range all {
-		if !i.MAC.IsZero() {
-			out = append(out, rack.Interface{Name: i.Name, MAC: i.MAC})
-		}
-	}
-	return out, nil
+	return ReadRack(&m.settings, local)
 }
 
 func (m *metadata) plan(ctx context.Context, r *rack.Rack) (*rack.Plan, error) {
@@ -103,15 +81,13 @@ func (m *metadata) plan(ctx context.Context, r *rack.Rack) (*rack.Plan, error) {
 
 // internal finds the internal interface, and proves that it has the management node's address.
 func (m *metadata) internal(r *rack.Rack, plan *rack.Plan) (string, error) {
-	name := m.settings.Internal.Interface
-	if name == "" {
-		local, err := localInterfaces()
-		if err != nil {
-			return "", err
-		}
-		if name, err = rack.InternalInterface(r, local); err != nil {
-			return "", err
-		}
+	local, err := LocalInterfaces()
+	if err != nil {
+		return "", err
+	}
+	name, err := InternalInterface(&m.settings, r, local)
+	if err != nil {
+		return "", err
 	}
 	addr := netip.PrefixFrom(plan.Server(), plan.Prefix.Bits())
 	if err := netif.AddAddress(name, addr); err != nil {

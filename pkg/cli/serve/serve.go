@@ -128,7 +128,7 @@ func (s *site) prepare(ctx context.Context) error {
 	s.machine, err = provision.New(ctx, provision.Config{
 		Server: plan.Server(), HTTPPort: s.Settings.Ports.HTTP, HTTPSPort: s.Settings.Ports.HTTPS,
 		Pin: s.authority.Pin(), CAPEM: s.authority.PEM(), Microkernel: s.microkernel, KernelArgs: s.kernelArgs(),
-		LogDir: filepath.Join(s.Settings.StateDir, "logs", "nodes"), Deadlines: provision.DefaultDeadlines(),
+		LogDir: filepath.Join(s.Settings.StateDir, "logs", "nodes"), Deadlines: provision.Deadlines(s.Settings.Deadlines),
 	}, s.store, provision.Needs{
 		BMCs: client, Images: s.library, Neighbours: neighbours{iface: s.iface}, Render: render, Events: s.bus, Metadata: s.metadata,
 	}, s.Log)

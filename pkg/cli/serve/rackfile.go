@@ -1,4 +1,4 @@
-package cli
+package serve
 
 import (
 	"errors"
@@ -13,8 +13,8 @@ import (
 	"github.com/racker-project/racker/pkg/rack"
 )
 
-// readRack reads nodes.csv of the OEM directory by the settings. Other commands use it too.
-func readRack(settings *config.Settings, local []rack.Interface) (*rack.Rack, error) {
+// ReadRack reads nodes.csv of the OEM directory by the settings, with the interfaces that the machine has.
+func ReadRack(settings *config.Settings, local []rack.Interface) (*rack.Rack, error) {
 	name := filepath.Join(settings.OEMDir, rack.NodesFile)
 	f, err := os.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -29,9 +29,9 @@ func readRack(settings *config.Settings, local []rack.Interface) (*rack.Rack, er
 	})
 }
 
-// internalInterface names the interface of the rack-internal network: the one set, which must exist, or the one with
+// InternalInterface names the interface of the rack-internal network: the one set, which must exist, or the one with
 // the management node's secondary MAC.
-func internalInterface(settings *config.Settings, r *rack.Rack, local []rack.Interface) (string, error) {
+func InternalInterface(settings *config.Settings, r *rack.Rack, local []rack.Interface) (string, error) {
 	set := settings.Internal.Interface
 	if set == "" {
 		return rack.InternalInterface(r, local)
@@ -42,7 +42,8 @@ func internalInterface(settings *config.Settings, r *rack.Rack, local []rack.Int
 	return set, nil
 }
 
-func localInterfaces() ([]rack.Interface, error) {
+// LocalInterfaces gives the interfaces of this machine.
+func LocalInterfaces() ([]rack.Interface, error) {
 	all, err := net.Interfaces()
 	if err != nil {
 		return nil, fmt.Errorf("list network interfaces: %w", err)
