@@ -50,7 +50,7 @@ back. What those disks hold is ERASED. Servers that are on are left alone unless
 It shows the servers and asks before it begins; without a terminal it wants --yes. The daemon does the work: Ctrl-C leaves, and
 the run goes on; racker run wait follows it again. Progress goes to stderr, the result to stdout.
 
-Exit status: 0 all servers are ready; 1 failed; 2 usage; 3 some servers failed; 4 not confirmed, or no terminal and no
+Exit codes: 0 all servers are ready; 1 failed; 2 usage; 3 some servers failed; 4 not confirmed, or no terminal and no
 --yes; 6 a BMC or server is unreachable; 130 left.`,
 		Example: `  racker bootstrap --provision image --image flatcar_production_image.bin.bz2
   racker bootstrap --provision image --image flatcar --onfailure retry --exclude '52:54:00:12:34:56 52:54:00:12:34:57' --yes`,

@@ -42,7 +42,7 @@ func newEventsCmd(env *Env) *cobra.Command {
 nodes, callbacks and alarms. It prints what is kept (some thousand events); --follow goes on with what comes, over restarts of
 the daemon too. In a pipe: time, kind, node, message and fields, separated by tabs; with --json one object per line.
 
-Exit status: 0 ok; 1 no daemon answers; 2 usage; 130 interrupted.`,
+Exit codes: 0 ok; 1 no daemon answers; 2 usage; 130 interrupted.`,
 		Example: "  racker events --follow\n  racker events --run run-abc123 --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.JSON = env.JSON

@@ -28,7 +28,7 @@ func newImageAddCmd(env *Env) *cobra.Command {
 		Long: `add hands a disk image to the daemon, which keeps its used ranges in compressed, checked chunks. FILE is raw, or compressed
 by gzip, bzip2, xz or zstd. An image that is there already is recognised by its digest and not sent again.
 
-Exit status: 0 ok; 1 failed, or no daemon answers; 2 usage.`,
+Exit codes: 0 ok; 1 failed, or no daemon answers; 2 usage.`,
 		Example: "  racker image add flatcar_production_image.bin.bz2 --name flatcar\n  racker image add disk.img --sha256 $(cut -d' ' -f1 disk.img.sha256)",
 		Args:    oneWord("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -30,7 +30,7 @@ func newImageListCmd(env *Env) *cobra.Command {
 		Long: `list prints a row per image: its name and ID, the size of the disk image, how much of it is used, how much is stored, and
 when it was added.
 
-Exit status: 0 ok; 1 no daemon answers; 2 usage.`,
+Exit codes: 0 ok; 1 no daemon answers; 2 usage.`,
 		Example: "  racker image list\n  racker image list --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.JSON = env.JSON

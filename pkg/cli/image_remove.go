@@ -28,7 +28,7 @@ func newImageRemoveCmd(env *Env) *cobra.Command {
 		Short: "Remove an image",
 		Long: `remove deletes an image from the daemon's library. IMAGE is its name or ID. Installed servers are not touched.
 
-Exit status: 0 ok; 1 failed, or no daemon answers; 2 usage, or no such image.`,
+Exit codes: 0 ok; 1 failed, or no daemon answers; 2 usage, or no such image.`,
 		Example: "  racker image remove flatcar-4230.2.1",
 		Args:    oneWord("IMAGE"),
 		RunE: func(cmd *cobra.Command, args []string) error {

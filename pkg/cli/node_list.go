@@ -29,7 +29,7 @@ func newNodeListCmd(env *Env) *cobra.Command {
 		Short: "List the nodes as the daemon last saw them",
 		Long: `list prints a row per node, as racker status does, from what the daemon knows already: no BMC is asked.
 
-Exit status: 0 ok; 1 no daemon answers; 2 usage.`,
+Exit codes: 0 ok; 1 no daemon answers; 2 usage.`,
 		Example: "  racker node list\n  racker node list | cut -f 1,5\n  racker node list --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.JSON = env.JSON

@@ -32,7 +32,7 @@ func newNodeShowCmd(env *Env) *cobra.Command {
 system called back with (host name, host key fingerprints, units), the timeline of what was seen of it, and the end of its
 log. NODE is its name, any of its MACs, its address, serial or UUID.
 
-Exit status: 0 ok; 1 no daemon answers; 2 usage, or no such node.`,
+Exit codes: 0 ok; 1 no daemon answers; 2 usage, or no such node.`,
 		Example: "  racker node show node-3\n  racker node show 52:54:00:12:34:56 --json",
 		Args:    oneWord("NODE"),
 		RunE: func(cmd *cobra.Command, args []string) error {

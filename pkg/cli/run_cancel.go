@@ -30,7 +30,7 @@ func newRunCancelCmd(env *Env) *cobra.Command {
 		Long: `cancel tells the daemon to stop a run. A node whose disk is half written stays in the microkernel and never boots from
 that disk; racker bootstrap takes it up again.
 
-Exit status: 0 ok; 1 no daemon answers, or the run is over; 2 usage, or no such run.`,
+Exit codes: 0 ok; 1 no daemon answers, or the run is over; 2 usage, or no such run.`,
 		Example: "  racker run cancel run-abc123",
 		Args:    oneWord("RUN"),
 		RunE: func(cmd *cobra.Command, args []string) error {

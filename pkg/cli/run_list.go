@@ -29,7 +29,7 @@ func newRunListCmd(env *Env) *cobra.Command {
 		Short: "List the runs, the newest first",
 		Long: `list prints a row per run: its ID, state, image, when it began and ended, and why it failed.
 
-Exit status: 0 ok; 1 no daemon answers; 2 usage.`,
+Exit codes: 0 ok; 1 no daemon answers; 2 usage.`,
 		Example: "  racker run list\n  racker run list --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.JSON = env.JSON

@@ -39,7 +39,7 @@ func newRunShowCmd(env *Env) *cobra.Command {
 		Short: "Show how far a run is",
 		Long: `show prints the stages of a run and a row per node of it, and what failed. racker run wait follows a run to its end.
 
-Exit status: 0 ok, whatever became of the run; 1 no daemon answers; 2 usage, or no such run.`,
+Exit codes: 0 ok, whatever became of the run; 1 no daemon answers; 2 usage, or no such run.`,
 		Example: "  racker run show run-abc123\n  racker run show run-abc123 --json",
 		Args:    oneWord("RUN"),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -24,7 +24,7 @@ func newRunWaitCmd(env *Env) *cobra.Command {
 		Short: "Follow a run to its end",
 		Long: `wait shows the stages of a run as racker bootstrap does, until the run ends. Ctrl-C leaves; the run goes on.
 
-Exit status: that of the run: 0 all nodes are ready; 1 failed; 3 some nodes failed; 6 a BMC or node is unreachable;
+Exit codes: that of the run: 0 all nodes are ready; 1 failed; 3 some nodes failed; 6 a BMC or node is unreachable;
 also 2 usage, or no such run; 130 interrupted.`,
 		Example: "  racker run wait run-abc123",
 		Args:    oneWord("RUN"),

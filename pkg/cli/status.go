@@ -44,7 +44,7 @@ the place of the node and the reason. --full adds everything that is known of ea
 
 In a pipe the columns are separated by tabs: name, primary MAC, BMC reached, power, state, since when, address, reason.
 
-Exit status: 0 the status was read, whatever it says; 1 no daemon answers; 2 usage.`,
+Exit codes: 0 the status was read, whatever it says; 1 no daemon answers; 2 usage.`,
 		Example: "  racker status\n  racker status --full\n  racker status --json | jq '.nodes[] | select(.state != \"ready\")'",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.JSON = env.JSON

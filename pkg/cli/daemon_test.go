@@ -1,0 +1,176 @@
+package cli
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/racker-project/racker/pkg/api"
+	"github.com/racker-project/racker/pkg/daemon"
+	"github.com/racker-project/racker/pkg/event"
+	"github.com/racker-project/racker/pkg/image"
+	"github.com/racker-project/racker/pkg/provision"
+)
+
+// testRack is a rack behind the real API: its state is a list that each look at a run moves on.
+type testRack struct {
+	mu        sync.Mutex
+	nodes     []api.NodeView
+	runs      []api.RunView // what becomes of the run; the last stays
+	images    []api.ImageView
+	submitted []api.RunRequest
+	cancelled bool
+}
+
+// testTime is when everything in the test rack happened.
+func testTime() time.Time { return time.Date(2026, 11, 21, 8, 0, 0, 0, time.UTC) }
+
+func (r *testRack) Rack(context.Context) (api.RackView, error) {
+	return api.RackView{
+		Network: "172.24.213.0/24", Server: "172.24.213.1", Interface: "eth1", Version: "1.2.3", Provision: "image",
+		Nodes: len(r.nodes), Warnings: []string{"no iPXE for arm64"},
+	}, nil
+}
+
+func (r *testRack) Nodes(_ context.Context, refresh bool) ([]api.NodeView, error) {
+	out := slices.Clone(r.nodes)
+	for i := range out {
+		out[i].Evidence, out[i].LogTail, out[i].Callback = nil, "", nil
+		if !refresh { // nobody asked the BMCs yet
+			out[i].Power, out[i].BMCReached = "", false
+		}
+	}
+	return out, nil
+}
+
+func (r *testRack) Node(_ context.Context, word string) (api.NodeView, error) {
+	for i := range r.nodes {
+		if answersTo(&r.nodes[i], word) {
+			return r.nodes[i], nil
+		}
+	}
+	return api.NodeView{}, fmt.Errorf("%q: %w", word, provision.ErrNoNode)
+}
+
+func (r *testRack) Submit(_ context.Context, req api.RunRequest) (api.RunView, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.submitted = append(r.submitted, req)
+	return r.runs[0], nil
+}
+
+func (r *testRack) Runs() []api.RunView {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.runs[:1]
+}
+
+func (r *testRack) RunView(id string) (api.RunView, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.runs) == 0 || r.runs[0].ID != id {
+		return api.RunView{}, fmt.Errorf("%q: %w", id, provision.ErrNoRun)
+	}
+	if len(r.runs) > 1 {
+		r.runs = r.runs[1:]
+	}
+	return r.runs[0], nil
+}
+
+func (r *testRack) Cancel(_ context.Context, id string) (api.RunView, error) {
+	v, err := r.RunView(id)
+	if err == nil {
+		r.cancelled, v.State = true, runCancelled
+	}
+	return v, err
+}
+
+func (r *testRack) Leases(context.Context) ([]api.LeaseView, error) {
+	return []api.LeaseView{
+		{Address: "172.24.213.2", MAC: "52:54:00:00:00:01", Node: "node-1", Role: "server", Expires: testTime().Add(24 * time.Hour)},
+		{Address: "172.24.213.130", MAC: "52:54:00:00:00:99", Role: "pool", Expires: testTime().Add(2 * time.Minute)},
+	}, nil
+}
+
+// testImages is the library of a testRack; an image is the file as it comes.
+type testImages struct{ *testRack }
+
+func (r testImages) List(context.Context) ([]api.ImageView, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.images), nil
+}
+
+func (r testImages) Add(_ context.Context, name, sha string, in io.Reader, progress func(int64)) (api.ImageView, error) {
+	sum := sha256.New()
+	n, err := io.Copy(sum, in)
+	if err != nil {
+		return api.ImageView{}, err
+	}
+	progress(n)
+	got := hex.EncodeToString(sum.Sum(nil))
+	if got != sha {
+		return api.ImageView{}, fmt.Errorf("add image: it has %s, want %s: %w", got, sha, image.ErrDigest)
+	}
+	if name == "refused" {
+		return api.ImageView{}, &image.InputError{What: "it is empty"}
+	}
+	img := api.ImageView{ID: got, Name: name, RawSize: n, UsedSize: n / 2, StoredSize: n / 4, SHA256: got, Added: testTime()}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.images = append(r.images, img)
+	return img, nil
+}
+
+func (r testImages) Remove(_ context.Context, id string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	i := slices.IndexFunc(r.images, func(img api.ImageView) bool { return img.ID == id || img.Name == id })
+	if i < 0 {
+		return fmt.Errorf("image %q: %w", id, image.ErrNotFound)
+	}
+	r.images = slices.Delete(r.images, i, i+1)
+	return nil
+}
+
+// startDaemon serves the rack on a socket in dir until done is called.
+func startDaemon(dir string, r *testRack, bus *event.Bus) (socket string, done func() error, err error) {
+	socket = filepath.Join(dir, "racker.sock")
+	a := &daemon.API{
+		Path: socket, Operator: r, Images: testImages{r}, Events: bus, Explain: explain, Log: slog.New(slog.DiscardHandler),
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	if err := a.Listen(ctx); err != nil {
+		cancel()
+		return "", nil, err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- a.Run(ctx) }()
+	return socket, func() error {
+		cancel()
+		return <-ended
+	}, nil
+}
+
+// testClient is the command line's own client of a daemon that serves r.
+func testClient(t *testing.T, r *testRack) *api.Client {
+	t.Helper()
+	socket, done, err := startDaemon(t.TempDir(), r, event.NewBus())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := done(); err != nil {
+			t.Error(err)
+		}
+	})
+	return api.NewClient(socket)
+}
