@@ -41,6 +41,8 @@ func (r *testRack) Rack(context.Context) (api.RackView, error) {
 }
 
 func (r *testRack) Nodes(_ context.Context, refresh bool) ([]api.NodeView, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	out := slices.Clone(r.nodes)
 	for i := range out {
 		out[i].Evidence, out[i].LogTail, out[i].Callback = nil, "", nil

@@ -57,7 +57,10 @@ func nodeReport(streams *stdio.Streams, n *api.NodeView, now time.Time) error {
 func (r *nodePage) state(n *api.NodeView, now time.Time) {
 	state := r.io.Paint(stateColor(n.State), stateText(n))
 	if !n.Since.IsZero() {
-		state += ", since " + moment(r.io, now, n.Since)
+		if !r.io.OutTTY {
+			state += ", since"
+		}
+		state += " " + moment(r.io, now, n.Since)
 	}
 	fmt.Fprintf(&r.b, "  %-14s %s\n", "State:", state)
 	r.line("Reason", n.Reason)
