@@ -316,6 +316,11 @@ func TestVMUEFI(t *testing.T) {
 	if in := srv.checkIns[0]; in.Identity.Firmware != "uefi" || in.Identity.BootMAC != testMAC {
 		t.Errorf("identity %+v", in.Identity)
 	}
+	for line := range strings.Lines(srv.log.String()) {
+		if strings.Contains(line, "level=WARN") {
+			t.Log(strings.TrimSpace(line))
+		}
+	}
 	var d api.DiskResult
 	srv.report(t, 1, &d)
 	if d.Disk.Path != "/dev/sda" || d.Disk.Transport != "sata" {

@@ -66,7 +66,7 @@ func (a *Agent) stream(ctx context.Context, w *work, n int, src image.Fetcher, m
 	reporter.Go(func() { a.progress(ctx, w.job.ID, n, &done, man.RawSize, over, cancel) })
 	stats, err := image.Write(ctx, src, man, d, image.Options{
 		Progress: func(n, _ int64) { done.Store(n) },
-		Log:      a.log,
+		Log:      a.log, RetryDelay: a.retry.First,
 	})
 	close(over)
 	reporter.Wait()
