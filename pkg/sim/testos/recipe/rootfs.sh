@@ -54,26 +54,37 @@ configure_rootfs() {
   # As on Flatcar, the user core is in the image and has no password.
   chroot "$root" useradd --create-home --shell /bin/bash --groups sudo core
   chroot "$root" passwd -l root >/dev/null
-  : >"$root/etc/machine-id"
-  rm -f "$root/etc/hostname" "$root/etc/ssh/"ssh_host_* "$root/var/lib/dbus/machine-id"
+  # Missing, not empty: only then does systemd apply presets, which is how Ignition enables units.
+  rm -f "$root/etc/machine-id" "$root/etc/hostname" "$root/etc/ssh/"ssh_host_* "$root/var/lib/dbus/machine-id"
   # Ignition 2.14 of Debian always relabels: give it a policy without contents.
   mkdir -p "$root/etc/selinux/targeted/contexts/files"
   : >"$root/etc/selinux/targeted/contexts/files/file_contexts"
   printf 'SELINUX=disabled\nSELINUXTYPE=targeted\n' >"$root/etc/selinux/config"
 
-  local unit
-  for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer \
-    man-db.timer systemd-firstboot.service systemd-hwdb-update.service systemd-journal-catalog-update.service \
-    systemd-update-done.service systemd-sysusers.service systemd-update-utmp.service systemd-update-utmp-runlevel.service \
-    systemd-journal-flush.service systemd-pstore.service systemd-pcrphase.service systemd-pcrphase-sysinit.service \
-    systemd-machine-id-commit.service systemd-tmpfiles-clean.timer systemd-binfmt.service remote-fs.target \
-    getty@tty1.service dev-hugepages.mount dev-mqueue.mount sys-kernel-debug.mount sys-kernel-tracing.mount \
-    modprobe@drm.service ldconfig.service systemd-network-generator.service rc-local.service; do
-    ln -sf /dev/null "$root/etc/systemd/system/$unit"
-  done
-  rm -f "$root/etc/systemd/system/timers.target.wants/"* "$root/etc/systemd/system/getty.target.wants/"*
+  remove_units "$root"
   chroot "$root" systemctl -q enable systemd-networkd.service systemd-resolved.service ssh.service sshd-keygen.service \
     testos-first-boot.service serial-getty@ttyS0.service
+}
+
+# remove_units deletes units that a test machine has no use for and its emulated processor would pay for. Masks would make the
+# first boot's presets fail.
+remove_units() {
+  local root=$1 unit
+  for unit in apt-daily apt-daily-upgrade dpkg-db-backup e2scrub_all e2scrub_reap fstrim man-db systemd-firstboot \
+    systemd-hwdb-update systemd-journal-catalog-update systemd-update-done systemd-sysusers systemd-update-utmp \
+    systemd-update-utmp-runlevel systemd-journal-flush systemd-pstore systemd-pcrphase systemd-pcrphase-sysinit \
+    systemd-pcrphase-initrd systemd-pcrfs@ systemd-pcrfs-root systemd-pcrmachine systemd-tmpfiles-clean systemd-binfmt ldconfig \
+    systemd-repart systemd-growfs@ systemd-growfs-root systemd-boot-update systemd-boot-random-seed \
+    systemd-boot-system-token systemd-remount-fs systemd-fsck-root systemd-fsck@ \
+    systemd-ask-password-console systemd-ask-password-wall systemd-quotacheck quotaon systemd-rfkill systemd-backlight@ \
+    dev-hugepages dev-mqueue sys-kernel-debug sys-kernel-tracing proc-sys-fs-binfmt_misc modprobe@drm modprobe@efi_pstore \
+    modprobe@configfs modprobe@fuse sys-kernel-config sys-fs-fuse-connections remote-fs remote-cryptsetup remote-veritysetup \
+    cryptsetup veritysetup integritysetup rc-local dracut-shutdown systemd-modules-load dbus-daemon-none; do
+    rm -f "$root"/{usr/lib,etc}/systemd/system/{,*.wants/}"$unit".{service,timer,target,mount,automount,path,socket}
+  done
+  rm -f "$root/usr/lib/systemd/system-generators/"{systemd-cryptsetup,systemd-veritysetup,systemd-integritysetup,systemd-hibernate-resume,systemd-gpt-auto,systemd-rc-local,systemd-system-update,systemd-sysv,systemd-bless-boot,systemd-run}-generator
+  rm -f "$root/etc/systemd/system/timers.target.wants/"* "$root/etc/systemd/system/getty.target.wants/"*
+  find "$root/usr/lib/systemd/system" -xtype l ! -lname '/*' -delete
 }
 
 # make_initrd uses Debian's dracut and its Ignition module. The module's network and qemu dependencies are dropped: our own
