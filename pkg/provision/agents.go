@@ -143,11 +143,18 @@ func (m *Machine) session(p bootd.Peer, job string) (*rack.Node, *Record, error)
 	if n == nil {
 		return nil, nil, fmt.Errorf("from %s: %w", p.Addr, bootd.ErrUnknown)
 	}
-	if rec.Session == nil || !same(rec.Session.Key, sessionKey(p)) ||
-		(job != "" && (rec.Job == nil || rec.Job.ID != job)) {
+	if rec.Session == nil || !same(rec.Session.Key, sessionKey(p)) || job != "" && !rec.has(job) {
 		return nil, nil, fmt.Errorf("%s: %w", n.Name, bootd.ErrSession)
 	}
 	return n, rec, nil
+}
+
+// has reports whether a job is the node's own: the armed one, or the one that made its install.
+func (r *Record) has(job string) bool {
+	if r.Job != nil {
+		return r.Job.ID == job
+	}
+	return r.Install != nil && r.Install.Job == job
 }
 
 // Blob implements bootd.Agents.
@@ -155,6 +162,9 @@ func (m *Machine) Blob(ctx context.Context, p bootd.Peer, job, name string) ([]b
 	n, rec, err := m.session(p, job)
 	if err != nil {
 		return nil, err
+	}
+	if rec.Job == nil {
+		return nil, fmt.Errorf("%s has no job: %w", n.Name, bootd.ErrSession)
 	}
 	man, err := m.needs.Images.Get(ctx, rec.Job.Image)
 	if err != nil {

@@ -76,6 +76,8 @@ type Install struct {
 	// Plain marks an image that took no Ignition: it is ready at booted.
 	Plain    bool   `json:"plain,omitempty"`
 	Callback string `json:"callback,omitempty"`
+	// Job is the job that made it: the report of its last step may come again, when the reply was lost.
+	Job string `json:"job,omitempty"`
 }
 
 // clone copies the record so deep that a change of the copy never shows in the original's maps and pointers that this

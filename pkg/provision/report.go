@@ -20,6 +20,9 @@ func (m *Machine) Report(ctx context.Context, p bootd.Peer, job string, step int
 	if err != nil {
 		return api.StepReply{}, err
 	}
+	if rec.Job == nil {
+		return api.StepReply{}, nil // the last step's report, again: without an answer the agent would not reboot
+	}
 	if step >= len(rec.Job.Steps) {
 		return api.StepReply{}, fmt.Errorf("step %d of %s: %w", step, job, bootd.ErrUnknown)
 	}
@@ -177,7 +180,8 @@ func (m *Machine) installed(ctx context.Context, n *rack.Node, rec *Record) (api
 		r.Install.At = time.Now().UTC()
 		r.Install.Plain = r.Job.Plain
 		r.Install.Callback = r.Job.Callback
-		r.Job, r.Session = nil, nil
+		r.Install.Job = r.Job.ID
+		r.Job = nil
 		return nil
 	})
 	return api.StepReply{}, err

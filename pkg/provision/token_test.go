@@ -180,6 +180,41 @@ func TestReportsMayBeRepeated(t *testing.T) {
 	}
 }
 
+// TestLastReplyLost repeats the report of the last step, whose reply is what the agent waits for before it reboots.
+func TestLastReplyLost(t *testing.T) {
+	w, m, s := armed(t)
+	p := s.peer(w.addr(2), "k")
+	if _, err := m.CheckIn(t.Context(), p, s.checkIn(token(t, m))); err != nil {
+		t.Fatal(err)
+	}
+	last := len(jobSteps()) - 1
+	for i := range last {
+		r := api.StepReport{State: api.StepDone}
+		if jobSteps()[i] == api.StepDisk {
+			r.Result = marshal(api.DiskResult{Disk: api.Disk{Path: "/dev/vda", Serial: "D"}})
+		}
+		if jobSteps()[i] == api.StepWrite {
+			if _, err := m.Report(t.Context(), p, "job-1", i, api.StepReport{State: api.StepRunning}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := m.Report(t.Context(), p, "job-1", i, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		if reply, err := m.Report(t.Context(), p, "job-1", last, api.StepReport{State: api.StepDone}); err != nil || reply.Stop {
+			t.Errorf("%+v %v", reply, err)
+		}
+	}
+	if _, err := m.Blob(t.Context(), p, "job-1", api.BlobIgnition); !errors.Is(err, bootd.ErrSession) {
+		t.Errorf("the Ignition after the last step was acknowledged: %v", err)
+	}
+	if _, err := m.Report(t.Context(), s.peer(w.addr(2), "other"), "job-1", last, api.StepReport{State: api.StepDone}); !errors.Is(err, bootd.ErrSession) {
+		t.Errorf("another key: %v", err)
+	}
+}
+
 func TestSwappedBMCsWriteNothing(t *testing.T) {
 	w := newWorld(t)
 	a, b := w.servers[mac(2)], w.servers[mac(3)]

@@ -361,14 +361,12 @@ func (s *server) report(ctx context.Context, p bootd.Peer, job *api.Job, step in
 	var gone bool
 	ok := s.again(ctx, func(m *Machine) (err error) {
 		reply, err = m.Report(ctx, p, job.ID, step, r)
-		gone = errors.Is(err, bootd.ErrSession)
-		if gone {
-			// The server went on without us: after the last step that is what an answer that was lost looks like.
+		if gone = errors.Is(err, bootd.ErrSession); gone {
 			return nil
 		}
 		return err
 	})
-	return ok && (!gone || job.Steps[step] == api.StepReboot) && !reply.Stop
+	return ok && !gone && !reply.Stop
 }
 
 func (s *server) callBack(ctx context.Context, from netip.Addr) {
