@@ -50,7 +50,11 @@ func understood(line string) error {
 	if err := cmd.ParseFlags(rest); err != nil {
 		return err
 	}
-	return cmd.ValidateArgs(cmd.Flags().Args())
+	args := cmd.Flags().Args()
+	if cmd.HasSubCommands() && len(args) > 0 {
+		return unknownCommand(cmd, args[0])
+	}
+	return cmd.ValidateArgs(args)
 }
 
 // splitWords splits at blanks outside of single quotes, as far as the documentation needs it.
