@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestDocs parses every racker line in a fenced block of the documentation, and in README.md every indented one: the
-// command exists, its flags do, and the words after it fit.
+// TestDocs parses every racker line in a fenced or indented block of the documentation: the command exists, its flags
+// do, and the words after it fit.
 func TestDocs(t *testing.T) {
 	t.Parallel()
 	root := filepath.Join("..", "..")
@@ -22,10 +22,14 @@ func TestDocs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		n := 0
+		n, fenced := 0, false
 		for line := range strings.Lines(string(b)) {
+			if strings.HasPrefix(line, "```") {
+				fenced = !fenced
+			}
+			example := fenced || strings.HasPrefix(line, "    ")
 			line = strings.TrimSpace(line)
-			if !strings.HasPrefix(line, "racker ") {
+			if !example || !strings.HasPrefix(line, "racker ") {
 				continue
 			}
 			n++
