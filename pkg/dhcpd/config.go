@@ -82,14 +82,7 @@ func (c *Config) validate() error {
 	if !c.host(c.Server) {
 		bad("server address %s: not a host of %s", c.Server, c.Prefix)
 	}
-	if c.PoolFirst.IsValid() || c.PoolLast.IsValid() {
-		switch {
-		case !c.host(c.PoolFirst) || !c.host(c.PoolLast):
-			bad("pool %s-%s: not inside %s", c.PoolFirst, c.PoolLast, c.Prefix)
-		case c.PoolLast.Less(c.PoolFirst):
-			bad("pool %s-%s: ends before it begins", c.PoolFirst, c.PoolLast)
-		}
-	}
+	c.validatePool(bad)
 	if c.ReservedLease < minLease || c.PoolLease < minLease {
 		bad("lease times %s and %s: want %s or more", c.ReservedLease, c.PoolLease, minLease)
 	}
@@ -102,6 +95,18 @@ func (c *Config) validate() error {
 		bad("script URL of %d bytes: the boot file field has room for %d", n, maxFile)
 	}
 	return errors.Join(errs...)
+}
+
+func (c *Config) validatePool(bad func(format string, args ...any)) {
+	if !c.PoolFirst.IsValid() && !c.PoolLast.IsValid() {
+		return
+	}
+	switch {
+	case !c.host(c.PoolFirst) || !c.host(c.PoolLast):
+		bad("pool %s-%s: not inside %s", c.PoolFirst, c.PoolLast, c.Prefix)
+	case c.PoolLast.Less(c.PoolFirst):
+		bad("pool %s-%s: ends before it begins", c.PoolFirst, c.PoolLast)
+	}
 }
 
 // host tells whether ip is an address that a machine of the prefix can have.

@@ -28,7 +28,7 @@ func findVersion(version string) (specVersion, error) {
 	case "3.4.0":
 		return specVersion{"3.4.0", "flatcar", "1.1.0", mergeAs(v3_4.ParseCompatibleVersion, v3_4.Merge)}, nil
 	}
-	return specVersion{}, fmt.Errorf("Ignition spec version %q: want 3.3.0 or 3.4.0", version)
+	return specVersion{}, fmt.Errorf("spec version %q: want 3.3.0 or 3.4.0", version)
 }
 
 // mergeAs makes the merge of one version of the spec. It parses each config as Ignition will, and the outcome once more.

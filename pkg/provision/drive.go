@@ -194,34 +194,51 @@ func (m *Machine) release(ctx context.Context, mac rack.MAC) error {
 // driveNode carries one node to ready, failed or out of the run. Errors are the store's; a node's own failures are states.
 func (m *Machine) driveNode(ctx context.Context, id string, mac rack.MAC) error {
 	for ctx.Err() == nil {
-		changed := m.changes()
-		n, rec := m.node(mac)
-		run := m.run(id)
-		if n == nil || rec.Run != id {
-			return nil
-		}
-		var err error
-		switch {
-		case rec.State == Ready || rec.State == Known || rec.State == Excluded:
-			return nil
-		case rec.State == Failed:
-			if !m.again(ctx, run, mac, rec) {
-				return m.stopOthers(ctx, run, n)
-			}
-		case run.Stop && (rec.Job == nil || !rec.Job.Began) && rec.State != Installed && rec.State != Booted:
-			err = m.release(ctx, mac)
-		case rec.State == CheckingBMC:
-			err = m.arm(ctx, run, mac)
-		case rec.State == Powering:
-			err = m.powerUp(ctx, n, rec)
-		default:
-			err = m.wait(ctx, n, rec, changed)
-		}
+		over, err := m.driveOn(ctx, id, mac)
 		if err != nil && !errors.Is(err, errStale) {
 			return err
 		}
+		if over {
+			return nil
+		}
 	}
 	return nil
+}
+
+// driveOn does what the node's state asks for, or waits for it to change. over tells that the run is done with the node.
+func (m *Machine) driveOn(ctx context.Context, id string, mac rack.MAC) (over bool, err error) {
+	changed := m.changes()
+	n, rec := m.node(mac)
+	run := m.run(id)
+	if n == nil || rec.Run != id {
+		return true, nil
+	}
+	if run.Stop && rec.mayLeave() {
+		return false, m.release(ctx, mac)
+	}
+	switch rec.State {
+	case Ready, Known, Excluded:
+		return true, nil
+	case Failed:
+		if m.again(ctx, run, mac, rec) {
+			return false, nil
+		}
+		return true, m.stopOthers(ctx, run, n)
+	case CheckingBMC:
+		return false, m.arm(ctx, run, mac)
+	case Powering:
+		return false, m.powerUp(ctx, n, rec)
+	}
+	return false, m.wait(ctx, n, rec, changed)
+}
+
+// mayLeave reports whether a run that stops can let go of the node: its disk is as it was.
+func (r *Record) mayLeave() bool {
+	switch r.State {
+	case CheckingBMC, Powering, Netbooting, Agent, Installing:
+		return r.Job == nil || !r.Job.Began
+	}
+	return false
 }
 
 // again starts a failed node's next attempt, if the run allows one.
@@ -333,7 +350,16 @@ func (m *Machine) lastSeen(mac rack.MAC) string {
 
 // finish ends a run and gives it the exit code that it deserves.
 func (m *Machine) finish(ctx context.Context, id string) error {
-	run := m.run(id)
+	state, code := m.verdict(m.run(id))
+	err := m.updateRun(ctx, id, func(r *runRecord) {
+		r.State, r.Code, r.Ended = state, code, time.Now().UTC()
+	})
+	m.needs.Events.Publish(event.Event{Kind: event.RunChange, Run: id, Message: "run " + id + " is " + state})
+	return err
+}
+
+// verdict tells how a run ended: 6 when BMCs alone were the fault, 3 when some of its servers are ready, 1 when none is.
+func (m *Machine) verdict(run *runRecord) (state string, code int) {
 	ready, bad, unreached := 0, 0, 0
 	for _, mac := range run.Nodes {
 		_, rec := m.node(mac)
@@ -348,23 +374,18 @@ func (m *Machine) finish(ctx context.Context, id string) error {
 			}
 		}
 	}
-	state, code := runDone, 0
-	switch {
-	case bad > 0 && bad == unreached && ready == 0:
-		state, code = runFailed, 6
-	case ready == 0 && bad == 0 && len(run.Skipped) > 0:
-		state, code = runFailed, 3
-	case ready == 0:
-		state, code = runFailed, 1
-	case ready < len(run.Nodes) || len(run.Skipped) > 0:
-		state, code = runFailed, 3
+	if ready == len(run.Nodes) && ready > 0 && len(run.Skipped) == 0 {
+		return runDone, 0
 	}
-	if run.Stop && bad == 0 && code != 0 {
+	state = runFailed
+	if run.Stop && bad == 0 {
 		state = runCancelled
 	}
-	err := m.updateRun(ctx, id, func(r *runRecord) {
-		r.State, r.Code, r.Ended = state, code, time.Now().UTC()
-	})
-	m.needs.Events.Publish(event.Event{Kind: event.RunChange, Run: id, Message: "run " + id + " is " + state})
-	return err
+	switch {
+	case bad > 0 && bad == unreached && ready == 0:
+		return state, 6
+	case ready > 0 || bad == 0 && len(run.Skipped) > 0:
+		return state, 3
+	}
+	return state, 1
 }

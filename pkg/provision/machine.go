@@ -242,13 +242,6 @@ func (m *Machine) wake() {
 	m.changed = make(chan struct{})
 }
 
-// poke wakes every waiter.
-func (m *Machine) poke() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.wake()
-}
-
 // changes gives a channel that is closed at the next change of anything.
 func (m *Machine) changes() <-chan struct{} {
 	m.mu.Lock()

@@ -122,7 +122,10 @@ func (s *source) Read(b []byte) (int, error) {
 // byte that ends the DHCP options (255) for the last of the name. Nothing else is mended: a name with "..", a backslash
 // or a control character never reaches the file system.
 func clean(asked string) (string, error) {
-	name := strings.TrimRight(asked, "\xff")
+	name := asked
+	for len(name) > 0 && name[len(name)-1] == 0xff {
+		name = name[:len(name)-1]
+	}
 	name = strings.TrimLeft(name, "/")
 	odd := strings.ContainsFunc(name, func(r rune) bool { return r < 0x20 || r == 0x7f || r == '\\' })
 	if name == "." || odd || len(name) > maxName || !fs.ValidPath(name) {

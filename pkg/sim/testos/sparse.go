@@ -28,8 +28,8 @@ func copySparse(ctx context.Context, from, to string) (err error) {
 	}
 	defer func() {
 		if err != nil {
-			target.Close()
-			os.Remove(target.Name())
+			_ = target.Close() // may be closed already
+			err = errors.Join(err, os.Remove(target.Name()))
 		}
 	}()
 	if err := copyData(ctx, target, source, info.Size()); err != nil {
