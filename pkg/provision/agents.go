@@ -126,8 +126,8 @@ func (m *Machine) job(ctx context.Context, n *rack.Node, rec *Record) (*api.Job,
 		return nil, fmt.Errorf("image of %s: %w", n.Name, err)
 	}
 	rule := api.DiskRule{Name: n.Disk, MinSize: max(man.MinDisk, man.RawSize)}
-	if rec.Install != nil {
-		rule.Remembered = rec.Install.Disk
+	if rec.Install != nil && n.Disk == "" {
+		rule.Remembered = rec.Install.Disk // a disk that the row names wins
 	}
 	return &api.Job{
 		ID: rec.Job.ID, Kind: rec.Job.Kind, Steps: rec.Job.Steps, Next: rec.Job.Next,

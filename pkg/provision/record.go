@@ -74,8 +74,9 @@ type Install struct {
 	Complete bool      `json:"complete"`
 	At       time.Time `json:"at"`
 	// Plain marks an image that took no Ignition: it is ready at booted.
-	Plain    bool   `json:"plain,omitempty"`
-	Callback string `json:"callback,omitempty"`
+	Plain    bool     `json:"plain,omitempty"`
+	Callback string   `json:"callback,omitempty"`
+	Others   []string `json:"others,omitempty"` // operating systems on other disks
 	// Job is the job that made it: the report of its last step may come again, when the reply was lost.
 	Job string `json:"job,omitempty"`
 }

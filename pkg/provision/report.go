@@ -62,7 +62,7 @@ func (m *Machine) running(ctx context.Context, n *rack.Node, rec *Record, kind a
 		}
 		if err := m.update(ctx, n.Primary, func(r *Record) error {
 			r.Job.Began = true
-			r.Install = &Install{Image: r.Job.Image, Disk: diskName(disk), At: time.Now().UTC()}
+			r.Install = &Install{Image: r.Job.Image, Disk: diskName(disk), Others: r.Job.Others, At: time.Now().UTC()}
 			r.Callback = nil
 			return nil
 		}); err != nil {

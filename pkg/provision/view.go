@@ -81,7 +81,10 @@ func (m *Machine) view(n *rack.Node, full bool) api.NodeView {
 	if rec.Install != nil && rec.Install.Complete {
 		v.Image = rec.Install.Image
 	}
-	if rec.Job != nil {
+	if rec.Install != nil {
+		v.OtherOS = rec.Install.Others
+	}
+	if rec.Job != nil && rec.Job.Disk != nil {
 		v.Disk, v.OtherOS = rec.Job.Disk, rec.Job.Others
 	}
 	m.mu.Lock()

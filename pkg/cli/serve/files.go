@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/racker-project/racker/pkg/bootd"
@@ -12,11 +13,6 @@ import (
 	"github.com/racker-project/racker/pkg/rack"
 	"github.com/racker-project/racker/pkg/tftpd"
 )
-
-// Asset implements bootd.Observer.
-func (w watcher) Asset(_ context.Context, s bootd.Served) {
-	w.file(s.From, "HTTP", s.File, s.Bytes, 0, s.Err)
-}
 
 func (w watcher) file(from netip.Addr, by, name string, bytes int64, took time.Duration, err error) {
 	text := fmt.Sprintf("%s: %s, %d bytes", by, name, bytes)
@@ -34,7 +30,7 @@ func (w watcher) file(from netip.Addr, by, name string, bytes int64, took time.D
 	w.bus.Publish(e)
 }
 
-// fetches hears what TFTP served: evidence, and for the DHCP server the sign that a boot program was taken.
+// fetches hears what TFTP and HTTP served: evidence, and for the DHCP server the sign that a boot program was taken.
 type fetches struct {
 	watcher
 	dhcp *dhcpd.Server
@@ -43,7 +39,21 @@ type fetches struct {
 // File implements tftpd.Observer.
 func (f fetches) File(_ context.Context, s tftpd.Served) {
 	f.file(s.IP, "TFTP", s.Name, s.Bytes, s.Duration, s.Err)
-	if s.Err == nil && !s.Probe && f.dhcp != nil {
-		f.dhcp.Fetched(s.IP)
+	if s.Err == nil && !s.Probe {
+		f.fetched(s.IP)
+	}
+}
+
+// Asset implements bootd.Observer.
+func (f fetches) Asset(_ context.Context, s bootd.Served) {
+	f.file(s.From, "HTTP", s.File, s.Bytes, 0, s.Err)
+	if s.Err == nil && strings.HasPrefix(s.File, areaIPXE+"/") {
+		f.fetched(s.From)
+	}
+}
+
+func (f fetches) fetched(by netip.Addr) {
+	if f.dhcp != nil {
+		f.dhcp.Fetched(by)
 	}
 }

@@ -73,9 +73,12 @@ func openPayload(s config.Settings) (*payload, error) {
 
 func (p *payload) grub(esp string) ([]byte, error) { return ipxe.GRUBForESP(p.image, esp) }
 
+// areaIPXE is the area of the iPXE programs below /assets/, for UEFI HTTP boot (dhcpd.DefaultAssetPath).
+const areaIPXE = "ipxe"
+
 // assets are the folders below /assets/. Links that lead out of them are not followed.
 func (s *site) assets() (map[string]fs.FS, error) {
-	out := map[string]fs.FS{"ipxe": s.payload.programs}
+	out := map[string]fs.FS{areaIPXE: s.payload.programs}
 	for _, area := range []string{bootd.AreaImages, "microkernels"} {
 		root, err := os.OpenRoot(filepath.Join(s.Settings.StateDir, area))
 		if err != nil {

@@ -84,14 +84,15 @@ func (s *site) components(ctx context.Context) ([]daemon.Component, error) {
 	if dhcp != nil {
 		parts = append(parts, daemon.Component{Name: "DHCP", Listen: s.named(dhcp.Listen, "udp", s.Settings.Ports.DHCP), Run: dhcp.Run})
 	}
+	seen := fetches{watcher: w, dhcp: dhcp}
 	tftp, err := tftpd.New(tftpd.Config{
 		Interface: s.iface, Server: s.machine.Plan().Server(), Port: s.Settings.Ports.TFTP, Drain: drain,
-	}, s.payload.programs, fetches{watcher: w, dhcp: dhcp}, s.Log)
+	}, s.payload.programs, seen, s.Log)
 	if err != nil {
 		return nil, err
 	}
 	parts = append(parts, daemon.Component{Name: "TFTP", Listen: s.named(tftp.Listen, "udp", s.Settings.Ports.TFTP), Run: tftp.Run})
-	http, err := s.http(w)
+	http, err := s.http(seen)
 	if err != nil {
 		return nil, err
 	}
@@ -147,7 +148,7 @@ func (s *site) dhcp(w watcher) (*dhcpd.Server, error) {
 	}, directory{s.machine}, pool{s.store}, w, s.payload.programs, s.Log)
 }
 
-func (s *site) http(w watcher) (*bootd.Server, error) {
+func (s *site) http(seen fetches) (*bootd.Server, error) {
 	server := s.machine.Plan().Server()
 	leaf, err := s.authority.Leaf(server, time.Now())
 	if err != nil {
@@ -160,7 +161,7 @@ func (s *site) http(w watcher) (*bootd.Server, error) {
 	return bootd.New(bootd.Config{
 		Addr: server, HTTPPort: s.Settings.Ports.HTTP, HTTPSPort: s.Settings.Ports.HTTPS, Control: bindTo(s.iface),
 		Certificate: leaf, Assets: assets, GRUB: s.payload.grub, Drain: drain,
-	}, bootd.Handlers{Boots: s.machine, Agents: s.machine, Callbacks: s.machine, Observer: w}, s.Log)
+	}, bootd.Handlers{Boots: s.machine, Agents: s.machine, Callbacks: s.machine, Observer: seen}, s.Log)
 }
 
 func (s *site) operator(dhcp *dhcpd.Server) operator {
