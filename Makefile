@@ -17,7 +17,7 @@ LINT       := $(CACHE)/bin/golangci-lint-$(LINT_VERSION)
 
 # One whole path through virtual machines, part of `make test`; all of them are in `make test-vm`.
 VM_PATH_TEST ?= TestVMPath
-VM_PATH_PKG  ?= ./...
+VM_PATH_PKG  ?= ./pkg/internal/e2e
 VM_TESTS     ?= TestVM
 TEST_TIMEOUT ?= 10m
 FUZZTIME     ?= 20s
