@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -172,7 +171,8 @@ func stages(run *runRecord, nodes []api.NodeView) []api.Stage {
 	out := []api.Stage{bmc, install, bring}
 	over := run.State != runRunning
 	for i := range out {
-		out[i].State = stageState(out[i], failed[i], over, i == 0 || strings.HasSuffix(out[i-1].State, "done"), run.Checked || i == 0)
+		begun := i == 0 || run.Checked && (i == 1 || out[i-1].Done > 0)
+		out[i].State = stageState(out[i], failed[i], over, i == 0 || out[i-1].State == "done", begun)
 	}
 	return out
 }
