@@ -24,6 +24,7 @@ type Agent struct {
 	denied pace          // after a refused session, and after a job that did not end in a reboot
 	tick   time.Duration // between two reports of progress
 
+	joined   chan struct{} // closed at the first check-in
 	offset   time.Duration // of the machine's clock before it was set, against the server's
 	identity api.Identity
 	hardware api.Hardware
@@ -42,6 +43,7 @@ func New(cfg Settings, m Machine, book *Logbook) (*Agent, error) {
 		retry:  pace{First: 500 * time.Millisecond, Most: 15 * time.Second},
 		denied: pace{First: 2 * time.Second, Most: time.Minute},
 		tick:   time.Second,
+		joined: make(chan struct{}),
 	}, nil
 }
 
@@ -50,7 +52,13 @@ func New(cfg Settings, m Machine, book *Logbook) (*Agent, error) {
 func (a *Agent) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var logs sync.WaitGroup
-	logs.Go(func() { a.book.ship(ctx, a.tick, a.client.sendLog) })
+	logs.Go(func() {
+		select {
+		case <-ctx.Done():
+		case <-a.joined: // before it the server takes no lines
+			a.book.ship(ctx, a.tick, a.client.sendLog)
+		}
+	})
 	defer func() {
 		cancel()
 		logs.Wait()
@@ -76,6 +84,9 @@ func (a *Agent) serve(ctx context.Context) error {
 			return err
 		}
 		if got.Node != node {
+			if node == "" {
+				close(a.joined)
+			}
 			node = got.Node
 			a.log.Info("checked in", "node", node)
 		}

@@ -24,9 +24,9 @@ type namespace struct {
 	links *netlink.Handle
 }
 
-// newNamespace makes an empty network namespace with its loopback up and IPv6 off, so that nothing but the rack's own
-// programs speaks in it.
-func newNamespace() (*namespace, error) {
+// newNamespace makes an empty network namespace with its loopback up. With IPv6 off nothing but the rack's own programs
+// speaks in it; a management node has it on, as real ones do.
+func newNamespace(ipv6 bool) (*namespace, error) {
 	n := &namespace{}
 	err := onThread(func() error {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
@@ -38,6 +38,9 @@ func newNamespace() (*namespace, error) {
 		}
 		n.file = f
 		for _, set := range []string{"all", "default"} {
+			if ipv6 {
+				break
+			}
 			if err := sysctl("ipv6/conf/"+set+"/disable_ipv6", "1"); err != nil {
 				return err
 			}

@@ -41,7 +41,7 @@ func newNetwork(mgmt *rack.Node, servers []*rack.Node) (*network, error) {
 
 func (n *network) build(mgmt *rack.Node, servers []*rack.Node) error {
 	var err error
-	if n.rack, err = newNamespace(); err != nil {
+	if n.rack, err = newNamespace(false); err != nil {
 		return err
 	}
 	for _, name := range []string{bridgeInternal, bridgePublic} {
@@ -49,7 +49,7 @@ func (n *network) build(mgmt *rack.Node, servers []*rack.Node) error {
 			return err
 		}
 	}
-	if n.mgmt, err = newNamespace(); err != nil {
+	if n.mgmt, err = newNamespace(true); err != nil {
 		return err
 	}
 	if err := n.plug(n.mgmt, InternalInterface, mgmt.Secondary, "mgmt-int", bridgeInternal); err != nil {
@@ -62,7 +62,7 @@ func (n *network) build(mgmt *rack.Node, servers []*rack.Node) error {
 		if s.BMC.IsZero() {
 			continue
 		}
-		ns, err := newNamespace()
+		ns, err := newNamespace(false)
 		if err != nil {
 			return err
 		}

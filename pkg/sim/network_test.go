@@ -125,7 +125,7 @@ func TestNetworkFails(t *testing.T) {
 
 func TestNamespaceDoComesBack(t *testing.T) {
 	nettest.Run(t, func(t *testing.T, _ *nettest.Net) {
-		ns, err := newNamespace()
+		ns, err := newNamespace(false)
 		must(t, err)
 		defer ns.Close()
 		must(t, ns.do(func() error {
