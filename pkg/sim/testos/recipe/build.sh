@@ -12,6 +12,7 @@ export LC_ALL=C DEBIAN_FRONTEND=noninteractive SOURCE_DATE_EPOCH=1735689600
 step() { printf 'testos: %s (%ds)\n' "$1" "$SECONDS"; }
 
 . "$recipe/rootfs.sh"
+. "$recipe/trim.sh"
 . "$recipe/partitions.sh"
 . "$recipe/disk.sh"
 

@@ -61,30 +61,9 @@ configure_rootfs() {
   : >"$root/etc/selinux/targeted/contexts/files/file_contexts"
   printf 'SELINUX=disabled\nSELINUXTYPE=targeted\n' >"$root/etc/selinux/config"
 
-  remove_units "$root"
   chroot "$root" systemctl -q enable systemd-networkd.service systemd-resolved.service ssh.service sshd-keygen.service \
-    testos-first-boot.service serial-getty@ttyS0.service
-}
-
-# remove_units deletes units that a test machine has no use for and its emulated processor would pay for. Masks would make the
-# first boot's presets fail.
-remove_units() {
-  local root=$1 unit
-  for unit in apt-daily apt-daily-upgrade dpkg-db-backup e2scrub_all e2scrub_reap fstrim man-db systemd-firstboot \
-    systemd-hwdb-update systemd-journal-catalog-update systemd-update-done systemd-sysusers systemd-update-utmp \
-    systemd-update-utmp-runlevel systemd-journal-flush systemd-pstore systemd-pcrphase systemd-pcrphase-sysinit \
-    systemd-pcrphase-initrd systemd-pcrfs@ systemd-pcrfs-root systemd-pcrmachine systemd-tmpfiles-clean systemd-binfmt ldconfig \
-    systemd-repart systemd-growfs@ systemd-growfs-root systemd-boot-update systemd-boot-random-seed \
-    systemd-boot-system-token systemd-remount-fs systemd-fsck-root systemd-fsck@ \
-    systemd-ask-password-console systemd-ask-password-wall systemd-quotacheck quotaon systemd-rfkill systemd-backlight@ \
-    dev-hugepages dev-mqueue sys-kernel-debug sys-kernel-tracing proc-sys-fs-binfmt_misc modprobe@drm modprobe@efi_pstore \
-    modprobe@configfs modprobe@fuse sys-kernel-config sys-fs-fuse-connections remote-fs remote-cryptsetup remote-veritysetup \
-    cryptsetup veritysetup integritysetup rc-local dracut-shutdown systemd-modules-load dbus-daemon-none; do
-    rm -f "$root"/{usr/lib,etc}/systemd/system/{,*.wants/}"$unit".{service,timer,target,mount,automount,path,socket}
-  done
-  rm -f "$root/usr/lib/systemd/system-generators/"{systemd-cryptsetup,systemd-veritysetup,systemd-integritysetup,systemd-hibernate-resume,systemd-gpt-auto,systemd-rc-local,systemd-system-update,systemd-sysv,systemd-bless-boot,systemd-run}-generator
-  rm -f "$root/etc/systemd/system/timers.target.wants/"* "$root/etc/systemd/system/getty.target.wants/"*
-  find "$root/usr/lib/systemd/system" -xtype l ! -lname '/*' -delete
+    testos-first-boot.service console-getty.service
+  chroot "$root" systemctl -q set-default multi-user.target
 }
 
 # make_initrd uses Debian's dracut and its Ignition module. The module's network and qemu dependencies are dropped: our own
@@ -97,7 +76,7 @@ make_initrd() {
   chmod 0755 "$root/usr/lib/dracut/modules.d/99testos/"*.sh
   sed -i 's/^\( *echo\) qemu systemd url-lib network$/\1 systemd/' "$root/usr/lib/dracut/modules.d/30ignition/module-setup.sh"
   in_root dracut --no-hostonly --no-hostonly-cmdline --force --kver "$kver" --zstd --no-early-microcode --reproducible \
-    --modules 'base bash systemd systemd-initrd systemd-udevd systemd-sysctl systemd-tmpfiles udev-rules ignition testos' \
+    --modules 'base bash systemd systemd-initrd systemd-udevd udev-rules ignition testos' \
     --drivers 'virtio_pci virtio_blk virtio_scsi virtio_net sd_mod nvme squashfs overlay btrfs vfat nls_cp437 nls_ascii nls_utf8 failover net_failover' \
     /tmp/initrd.img
   mv "$root/tmp/initrd.img" "$work/initrd.img"
