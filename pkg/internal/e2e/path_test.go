@@ -51,6 +51,7 @@ func TestVMPath(t *testing.T) {
 func (s *site) networkBootAgain(nodes []string) {
 	s.t.Helper()
 	for _, name := range nodes {
+		s.WaitConsole(bootTime, name, name+" login:", 1) // the callback may be earlier than the prompt
 		v := s.show(name)
 		s.MustRun(s.t.Context(), "ipmitool", "-I", "lanplus", "-C", "17", "-H", v.BMCAddress, "-U", "USER", "-P", "PASS",
 			"chassis", "bootdev", "pxe", "options=persistent")
