@@ -58,6 +58,37 @@ func TestEmptyTable(t *testing.T) {
 	}
 }
 
+func TestTableSpare(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", defaultWidth)
+	tests := []struct {
+		name  string
+		tty   bool
+		cells []string
+		spare []int
+		want  string
+	}{
+		{"fits", true, []string{"a", "b", "c"}, []int{2, 1}, "A  B  C\na  b  c\n"},
+		{"the first is enough", true, []string{"a", "b", long}, []int{2, 1}, "A  B\na  b\n"},
+		{"both", true, []string{"a", long, long}, []int{2, 1}, "A\na\n"},
+		{"nothing to spare", true, []string{"a", "b", long}, []int{9}, "A  B  C\na  b  " + long + "\n"},
+		{"pipe", false, []string{"a", "b", long}, []int{2, 1}, "a\tb\t" + long + "\n"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s, _, out, _ := Test()
+			s.OutTTY = tt.tty
+			if err := s.Table("a", "b", "c").Spare(tt.spare...).Row(tt.cells...).Flush(); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, out.String()); diff != "" {
+				t.Errorf("table (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestJSON(t *testing.T) {
 	t.Parallel()
 	for tty, want := range map[bool]string{

@@ -13,6 +13,7 @@ type Table struct {
 	s       *Streams
 	headers []string
 	rows    [][]cell
+	spare   []int
 }
 
 type cell struct {
@@ -42,6 +43,13 @@ func (t *Table) Color(column int, c Color) *Table {
 	if n := len(t.rows); n > 0 && column < len(t.rows[n-1]) {
 		t.rows[n-1][column].color = c
 	}
+	return t
+}
+
+// Spare names the columns (from 0) that a terminal which is too narrow for the table does without, the first one
+// first. A pipe always gets all of them.
+func (t *Table) Spare(columns ...int) *Table {
+	t.spare = columns
 	return t
 }
 
@@ -87,8 +95,25 @@ func (t *Table) aligned(b *strings.Builder) {
 		head[i] = cell{text: strings.ToUpper(h)}
 	}
 	all := append([][]cell{head}, t.rows...)
-	var widths []int
+	widths := columnWidths(all)
+	shown := t.shown(widths)
 	for _, row := range all {
+		var line strings.Builder
+		for i, c := range row {
+			if i < len(shown) && !shown[i] {
+				continue
+			}
+			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(c.text))
+			line.WriteString(t.s.Paint(c.color, c.text) + pad + columnGap)
+		}
+		b.WriteString(strings.TrimRight(line.String(), " "))
+		b.WriteByte('\n')
+	}
+}
+
+func columnWidths(rows [][]cell) []int {
+	var widths []int
+	for _, row := range rows {
 		for i, c := range row {
 			if i == len(widths) {
 				widths = append(widths, 0)
@@ -96,14 +121,25 @@ func (t *Table) aligned(b *strings.Builder) {
 			widths[i] = max(widths[i], utf8.RuneCountInString(c.text))
 		}
 	}
-	for _, row := range all {
-		for i, c := range row {
-			pad := ""
-			if i < len(row)-1 {
-				pad = strings.Repeat(" ", widths[i]-utf8.RuneCountInString(c.text)) + columnGap
-			}
-			b.WriteString(t.s.Paint(c.color, c.text) + pad)
-		}
-		b.WriteByte('\n')
+	return widths
+}
+
+// shown says which columns fit the terminal.
+func (t *Table) shown(widths []int) []bool {
+	shown := make([]bool, len(widths))
+	total := -len(columnGap)
+	for i, w := range widths {
+		shown[i] = true
+		total += w + len(columnGap)
 	}
+	for _, i := range t.spare {
+		if total <= t.s.Width() {
+			break
+		}
+		if i < len(widths) && shown[i] {
+			shown[i] = false
+			total -= widths[i] + len(columnGap)
+		}
+	}
+	return shown
 }
