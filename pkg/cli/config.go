@@ -27,7 +27,7 @@ func newConfigShowCmd(env *Env) *cobra.Command {
 		Use:   "show",
 		Short: "Print each setting, its value and what set it",
 		Long: "Print each setting, its value and what set it: the default, a line of the settings file, a RACKER_* variable\n" +
-			"or a flag. Wrong settings are printed too, and then named.",
+			"or a flag. Wrong settings are printed too, and then named.\n\nExit codes: 0 ok; 2 usage, or a setting is wrong.",
 		Example: "  racker config show\n  RACKER_CONSOLE=ttyS0 racker config show --json",
 		RunE: func(*cobra.Command, []string) error {
 			o := configShowOptions{IO: env.IO, Settings: env.loadSettings, JSON: env.JSON}

@@ -32,9 +32,11 @@ func newMicrokernelBuildCmd(env *Env) *cobra.Command {
 /lib/modules/RELEASE, or where a kernel package was unpacked (dpkg -x). The first microkernel becomes the one that servers boot,
 later ones with --default. The same inputs give the same ID.
 
-Exit status: 0 ok; 1 failed; 2 usage.`,
-		Example: "  racker microkernel build --kernel /boot/vmlinuz-6.1.0-56-amd64 --modules /lib/modules/6.1.0-56-amd64\n" +
-			"  dpkg -x linux-image-6.1.0-56-cloud-amd64_*.deb k && racker microkernel build --kernel k/boot/vmlinuz-* --modules k",
+Exit codes: 0 ok; 1 failed; 2 usage.`,
+		Example: "  racker microkernel build --kernel /boot/vmlinuz-$(uname -r) \\\n" +
+			"      --modules /lib/modules/$(uname -r)\n" +
+			"  dpkg -x linux-image-6.1.0-56-cloud-amd64_*.deb k\n" +
+			"  racker microkernel build --kernel k/boot/vmlinuz-* --modules k",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.JSON = env.JSON
 			return o.run(cmd.Context())

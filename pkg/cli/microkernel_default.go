@@ -26,7 +26,7 @@ func newMicrokernelDefaultCmd(env *Env) *cobra.Command {
 		Long: `default makes a microkernel the one that servers boot from now on; the daemon needs no restart. ID may be cut short. The
 setting microkernel.default, where there is one, wins.
 
-Exit status: 0 ok; 1 failed; 2 usage, or no such microkernel.`,
+Exit codes: 0 ok; 1 failed; 2 usage, or no such microkernel.`,
 		Example: "  racker microkernel default cc2dbd3b584e",
 		Args:    oneWord("ID"),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -66,7 +66,7 @@ func newMicrokernelRemoveCmd(env *Env) *cobra.Command {
 		Short: "Remove a microkernel",
 		Long: `remove deletes a microkernel that servers do not boot. ID may be cut short.
 
-Exit status: 0 ok; 1 failed, or servers boot it; 2 usage, or no such microkernel.`,
+Exit codes: 0 ok; 1 failed, or servers boot it; 2 usage, or no such microkernel.`,
 		Example: "  racker microkernel remove 8b4454b0ee30",
 		Args:    oneWord("ID"),
 		RunE: func(_ *cobra.Command, args []string) error {

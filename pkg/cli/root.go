@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/racker-project/racker/pkg/stdio"
 )
@@ -16,7 +18,7 @@ func newRootCmd(env *Env) *cobra.Command {
 		Short: "Take a rack of bare servers to a running cluster",
 		Long: "racker runs on a rack's management node. It takes a rack of bare servers to a running cluster and keeps\n" +
 			"it reprovisionable.",
-		Example:       "  racker factory check\n  racker bootstrap\n  racker status",
+		Example:       "  racker factory check\n  racker bootstrap --image flatcar_production_image.bin.bz2\n  racker status",
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
@@ -29,8 +31,9 @@ func newRootCmd(env *Env) *cobra.Command {
 	root.SetOut(env.IO.Out)
 	root.SetErr(env.IO.Err)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return withHint(withCode(codeUsage, err), cmd.CommandPath()+" --help")
+		return withHint(withCode(codeUsage, unknownFlag(err)), cmd.CommandPath()+" --help")
 	})
+	env.helpOn(root)
 	root.AddCommand(
 		newFactoryCmd(env),
 		newBootstrapCmd(env),
@@ -77,6 +80,15 @@ func strict(cmd *cobra.Command) {
 	for _, sub := range cmd.Commands() {
 		strict(sub)
 	}
+}
+
+// unknownFlag says of a wrong single-dash word what of a double-dash one: pflag takes it for a row of letters, and
+// blames one of them.
+func unknownFlag(err error) error {
+	if e, ok := errors.AsType[*pflag.NotExistError](err); ok && len(e.GetSpecifiedShortnames()) > 1 {
+		return fmt.Errorf("unknown flag: -%s", e.GetSpecifiedShortnames())
+	}
+	return err
 }
 
 func noArgs(cmd *cobra.Command, args []string) error {

@@ -24,8 +24,8 @@ func newRunWaitCmd(env *Env) *cobra.Command {
 		Short: "Follow a run to its end",
 		Long: `wait shows the stages of a run as racker bootstrap does, until the run ends. Ctrl-C leaves; the run goes on.
 
-Exit codes: that of the run: 0 all nodes are ready; 1 failed; 3 some nodes failed; 6 a BMC or node is unreachable;
-also 2 usage, or no such run; 130 interrupted.`,
+Exit codes: 0 all nodes of the run are ready; 1 it failed, or no daemon answers; 2 usage, or no such run; 3 some nodes failed;
+6 a BMC or node is unreachable; 130 left, and the run goes on.`,
 		Example: "  racker run wait run-abc123",
 		Args:    oneWord("RUN"),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -31,7 +31,7 @@ func newServeCmd(env *Env) *cobra.Command {
 		Long: `serve is the one daemon of racker. It owns the state, answers the servers of the internal network, and drives the runs
 that other commands submit. It stops on SIGINT or SIGTERM, within two seconds when no server is being fed.
 
-Exit status: 0 stopped in order; 1 failed; 2 usage; 5 the state is held by another racker.`,
+Exit codes: 0 stopped in order; 1 failed; 2 usage; 5 the state is held by another racker.`,
 		Example: "  racker serve\n  racker serve --oem-dir ./oem --state-dir ./state --socket ./racker.sock",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.serve(cmd.Context()) },
 	}
