@@ -19,6 +19,7 @@ type provisioner interface {
 	imageKeeper
 	runGetter
 	nodeLister
+	Rack(ctx context.Context) (api.RackView, error)
 	SubmitRun(ctx context.Context, req api.RunRequest) (api.RunView, error)
 }
 
@@ -52,8 +53,8 @@ the run goes on; racker run wait follows it again. Progress goes to stderr, the 
 
 Exit codes: 0 all servers are ready; 1 failed; 2 usage; 3 some servers failed; 4 not confirmed, or no terminal and no
 --yes; 6 a BMC or server is unreachable; 130 left.`,
-		Example: `  racker bootstrap --provision image --image flatcar_production_image.bin.bz2
-  racker bootstrap --provision image --image flatcar --onfailure retry --exclude '52:54:00:12:34:56 52:54:00:12:34:57' --yes`,
+		Example: `  racker bootstrap --image flatcar_production_image.bin.bz2
+  racker bootstrap --image flatcar --onfailure retry --exclude 'node-7 node-9'`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.JSON = env.JSON
 			o.commandLine = strings.Join(os.Args, " ")
@@ -81,11 +82,14 @@ func (o *bootstrapOptions) run(ctx context.Context) error {
 		return err
 	}
 	if !o.Yes && !o.IO.CanPrompt() {
-		return withHint(withCode(codeNotConfirmed, errors.New("the install disks are erased, and there is no terminal to ask on")),
+		return withHint(withCode(codeNotConfirmed, errors.New("the install disks would be erased, and there is no terminal to ask on")),
 			"look at racker node list, then add --yes")
 	}
 	d, err := o.Daemon()
 	if err != nil {
+		return err
+	}
+	if err := o.possible(ctx, d); err != nil {
 		return err
 	}
 	plan, err := o.plan(ctx, d)
@@ -138,6 +142,11 @@ func (o *bootstrapOptions) image(ctx context.Context, d imageKeeper) (string, er
 		img, err := s.send(ctx, o.Image, "", "")
 		return img.ID, err
 	}
+	return o.heldImage(ctx, d)
+}
+
+// heldImage gives the ID of an image that the daemon holds by its name or ID.
+func (o *bootstrapOptions) heldImage(ctx context.Context, d imageKeeper) (string, error) {
 	images, err := d.Images(ctx)
 	if err != nil {
 		return "", err
@@ -148,4 +157,21 @@ func (o *bootstrapOptions) image(ctx context.Context, d imageKeeper) (string, er
 		}
 	}
 	return "", withHint(usageError("--image %q: neither a file nor an image that was added", o.Image), "racker image list")
+}
+
+// possible finds what would make the run fail before anything is asked, shown or sent.
+func (o *bootstrapOptions) possible(ctx context.Context, d provisioner) error {
+	if info, err := os.Stat(o.Image); err != nil || info.IsDir() {
+		if _, err := o.heldImage(ctx, d); err != nil {
+			return err
+		}
+	}
+	r, err := d.Rack(ctx)
+	if err != nil {
+		return err
+	}
+	if r.Microkernel == "" {
+		return withHint(errors.New("there is no microkernel that servers could boot to be installed"), "racker microkernel build --help")
+	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -107,11 +108,18 @@ func (p *bootstrapPlan) macs() []string {
 func (p *bootstrapPlan) show(o *bootstrapOptions) error {
 	io := *o.IO
 	io.Out, io.OutTTY = io.Err, io.ErrTTY
-	fmt.Fprintf(io.Err, "Install %s on %d servers; their install disks are %s:\n",
-		stdio.Clean(o.Image), len(p.install), io.PaintErr(stdio.Bad, "ERASED"))
-	t := io.Table("name", "mac", "address", "bmc", "power", "state", "place")
-	for _, n := range p.install {
-		t.Row(n.Name, n.PrimaryMAC, dash(n.Address), yesNo(n.BMCReached), dash(string(n.Power)), n.State, n.Where)
+	servers, disks := fmt.Sprintf("%d servers", len(p.install)), "their install disks are"
+	if len(p.install) == 1 {
+		servers, disks = "1 server", "its install disk is"
+	}
+	fmt.Fprintf(io.Err, "Install %s on %s; %s %s:\n", stdio.Clean(o.Image), servers, disks, io.PaintErr(stdio.Bad, "ERASED"))
+	t := io.Table("server", "mac", "bmc", "power", "state", "install disk").Spare(1, 4)
+	for i := range p.install {
+		n := &p.install[i]
+		t.Row(cmp.Or(n.Where, n.Name), n.PrimaryMAC, yesNo(n.BMCReached), dash(string(n.Power)), n.State, planDisk(n))
+		if !n.BMCReached {
+			t.Color(2, stdio.Bad)
+		}
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -123,6 +131,14 @@ func (p *bootstrapPlan) show(o *bootstrapOptions) error {
 		fmt.Fprintf(io.Err, "Excluded: %s\n", stdio.Clean(n.Where))
 	}
 	return nil
+}
+
+// planDisk names the disk that is erased, as far as anybody knows before the server has booted the microkernel.
+func planDisk(n *api.NodeView) string {
+	if n.Disk == nil || n.Disk.Path == "" {
+		return "not seen yet"
+	}
+	return strings.Join(nonEmpty(n.Disk.Path, bytesText(n.Disk.Size), cmp.Or(n.Disk.Serial, n.Disk.WWN)), ", ")
 }
 
 // confirm shows the plan, and on a terminal wants the word yes typed, unless --yes was given.

@@ -28,6 +28,8 @@ type testRack struct {
 	images    []api.ImageView
 	submitted []api.RunRequest
 	cancelled bool
+
+	noMicrokernel bool
 }
 
 // testTime is when everything in the test rack happened.
@@ -35,9 +37,16 @@ func testTime() time.Time { return time.Date(2026, 11, 21, 8, 0, 0, 0, time.UTC)
 
 func (r *testRack) Rack(context.Context) (api.RackView, error) {
 	return api.RackView{
-		Network: "172.24.213.0/24", Server: "172.24.213.1", Interface: "eth1", Version: "1.2.3", Provision: "image",
+		Network: "172.24.213.0/24", Server: "172.24.213.1", Interface: "eth1", Version: "1.2.3", Provision: "image", Microkernel: r.microkernel(),
 		Nodes: len(r.nodes), Warnings: []string{"no iPXE for arm64"},
 	}, nil
+}
+
+func (r *testRack) microkernel() string {
+	if r.noMicrokernel {
+		return ""
+	}
+	return "8b4454b0ee30"
 }
 
 func (r *testRack) Nodes(_ context.Context, refresh bool) ([]api.NodeView, error) {
@@ -72,7 +81,7 @@ func (r *testRack) Submit(_ context.Context, req api.RunRequest) (api.RunView, e
 func (r *testRack) Runs() []api.RunView {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.runs[:1]
+	return r.runs[:min(1, len(r.runs))]
 }
 
 func (r *testRack) RunView(id string) (api.RunView, error) {

@@ -91,6 +91,17 @@ func (o *eventsOptions) stream(ctx context.Context, src eventSource, seen *bool)
 	return nil
 }
 
+// unsaid gives the fields that the message does not hold already.
+func unsaid(e *event.Event) []string {
+	var out []string
+	for _, k := range slices.Sorted(maps.Keys(e.Fields)) {
+		if v := e.Fields[k]; v == "" || !strings.Contains(e.Message, v) {
+			out = append(out, k+"="+v)
+		}
+	}
+	return out
+}
+
 func (o *eventsOptions) print(e *event.Event) error {
 	if o.JSON {
 		enc := json.NewEncoder(o.IO.Out)
@@ -109,10 +120,14 @@ func (o *eventsOptions) print(e *event.Event) error {
 		_, err := fmt.Fprintln(o.IO.Out, strings.Join(cells, "\t"))
 		return err
 	}
+	cells[4] = stdio.Clean(strings.Join(unsaid(e), " "))
 	text := fmt.Sprintf("%s  %-10s %-17s  %s", e.Time.Local().Format(time.TimeOnly), cells[1], cells[2], cells[3])
 	if e.Kind == event.Alarm {
 		text = o.IO.Paint(stdio.Bad, text)
 	}
-	_, err := fmt.Fprintln(o.IO.Out, text+"  "+o.IO.Paint(stdio.Faint, cells[4]))
+	if cells[4] != "" {
+		text += "  " + o.IO.Paint(stdio.Faint, cells[4])
+	}
+	_, err := fmt.Fprintln(o.IO.Out, text)
 	return err
 }

@@ -81,14 +81,16 @@ func TestEventsOnATerminal(t *testing.T) {
 	for _, e := range []event.Event{
 		{Time: testTime(), Kind: event.Alarm, Message: "look\x1b[2J here"},
 		{Time: testTime(), Kind: event.DHCPSeen, Node: "52:54:00:00:00:01", Message: "ACK", Fields: map[string]string{"ip": "10.0.0.1"}},
+		{Time: testTime(), Kind: event.DHCPSeen, Message: "ACK 10.0.0.1", Fields: map[string]string{"ip": "10.0.0.1", "xid": "0x1"}},
 	} {
 		if err := o.print(&e); err != nil {
 			t.Fatal(err)
 		}
 	}
 	at := testTime().Local().Format(time.TimeOnly)
-	want := "\x1b[31m" + at + "  alarm      -                  look [2J here\x1b[0m  \n" +
-		at + "  dhcp       52:54:00:00:00:01  ACK  \x1b[2mip=10.0.0.1\x1b[0m\n"
+	want := "\x1b[31m" + at + "  alarm      -                  look [2J here\x1b[0m\n" +
+		at + "  dhcp       52:54:00:00:00:01  ACK  \x1b[2mip=10.0.0.1\x1b[0m\n" +
+		at + "  dhcp       -                  ACK 10.0.0.1  \x1b[2mxid=0x1\x1b[0m\n" // what the message says is not said twice
 	if d := cmp.Diff(want, out.String()); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}

@@ -33,7 +33,7 @@ func newFactoryCheckCmd(env *Env) *cobra.Command {
 			"this machine's interfaces are not looked at.\n\n" +
 			"Exit codes: 0 nothing is wrong; 1 something is; 2 usage.",
 		Example: "  racker factory check\n" +
-			"  racker factory check --oem-dir oem-examples --management-mac 52:54:00:00:00:01",
+			"  racker factory check --oem-dir oem-examples \\\n      --management-mac 52:54:00:aa:00:01",
 		RunE: func(*cobra.Command, []string) error {
 			o.JSON = env.JSON
 			return o.run()
@@ -143,11 +143,14 @@ func (r *factoryReport) add(file string, err error) {
 		}
 		return
 	}
-	msg := err.Error()
+	wrong := &rack.CSVError{File: file, Msg: err.Error()}
 	if in, ok := errors.AsType[*fs.PathError](err); ok {
-		file, msg = in.Path, in.Err.Error()
+		wrong.File, wrong.Msg = in.Path, in.Err.Error()
 	}
-	r.Errors = append(r.Errors, &rack.CSVError{File: file, Msg: msg})
+	if errors.Is(err, fs.ErrPermission) {
+		wrong.Hint = "run it as root"
+	}
+	r.Errors = append(r.Errors, wrong)
 }
 
 func (o *factoryCheckOptions) print(r *factoryReport) error {
@@ -168,6 +171,13 @@ func (o *factoryCheckOptions) print(r *factoryReport) error {
 	}
 	if !r.OK {
 		return nil
+	}
+	if o.IO.OutTTY {
+		on := ""
+		if r.Internal != "" {
+			on = " on " + r.Internal
+		}
+		o.IO.Errf("%s: nothing is wrong; the internal network is %s%s.\n\n", stdio.Clean(r.OEMDir), r.Network, on)
 	}
 	t := o.IO.Table("node type", "nodes")
 	for _, c := range r.Types {

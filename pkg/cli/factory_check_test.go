@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -161,5 +162,16 @@ func TestFactoryCheck(t *testing.T) {
 				t.Errorf("stdout (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// A file that this user may not read is no mistake in it.
+func TestFactoryCheckPermission(t *testing.T) {
+	t.Parallel()
+	var r factoryReport
+	r.add("oem", &fs.PathError{Op: "open", Path: "oem/ipmi_password", Err: fs.ErrPermission})
+	want := []*rack.CSVError{{File: "oem/ipmi_password", Msg: "permission denied", Hint: "run it as root"}}
+	if d := cmp.Diff(want, r.Errors); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
 	}
 }

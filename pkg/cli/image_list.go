@@ -49,9 +49,13 @@ func (o *imageListOptions) run(ctx context.Context) error {
 		return err
 	}
 	if o.JSON {
-		return o.IO.JSON(images)
+		return o.IO.JSON(append([]api.ImageView{}, images...)) // [] when there is none, never null
 	}
-	t := o.IO.Table("name", "id", "size", "used", "stored", "added")
+	if len(images) == 0 && o.IO.OutTTY {
+		o.IO.Errf("There is no image yet: racker image add FILE, or racker bootstrap --image FILE.\n")
+		return nil
+	}
+	t := o.IO.Table("name", "id", "size", "used", "stored", "added").Spare(3, 5)
 	for _, i := range images {
 		t.Row(i.Name, shortID(i.ID), size(o.IO, i.RawSize), size(o.IO, i.UsedSize), size(o.IO, i.StoredSize), moment(o.IO, o.Now(), i.Added))
 	}

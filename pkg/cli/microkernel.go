@@ -89,7 +89,7 @@ func newMicrokernelListCmd(env *Env) *cobra.Command {
 		Long: `list prints a row per microkernel: its ID, its kernel's release and architecture, the sizes of kernel and initramfs, how many
 modules it has, and when it was built. A star marks the one that servers boot.
 
-Exit status: 0 ok; 1 failed; 2 usage.`,
+Exit codes: 0 ok; 1 failed; 2 usage.`,
 		Example: "  racker microkernel list\n  racker microkernel list --json",
 		RunE: func(*cobra.Command, []string) error {
 			o.JSON = env.JSON
@@ -119,7 +119,7 @@ func (o *microkernelListOptions) run() error {
 		return err
 	}
 	views := make([]microkernelView, 0, len(all))
-	t := o.IO.Table("id", "default", "kernel", "arch", "vmlinuz", "initrd", "modules", "built")
+	t := o.IO.Table("id", "default", "kernel", "arch", "vmlinuz", "initrd", "modules", "built").Spare(6, 4, 5)
 	for _, m := range all {
 		views = append(views, microkernelView{Microkernel: m, Default: m.ID == booted, Built: m.Built})
 		star := ""
@@ -131,6 +131,10 @@ func (o *microkernelListOptions) run() error {
 	}
 	if o.JSON {
 		return o.IO.JSON(views)
+	}
+	if len(views) == 0 && o.IO.OutTTY {
+		o.IO.Errf("There is no microkernel yet: racker microkernel build --help\n")
+		return nil
 	}
 	return t.Flush()
 }

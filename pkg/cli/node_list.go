@@ -50,5 +50,8 @@ func (o *nodeListOptions) run(ctx context.Context) error {
 	if o.JSON {
 		return o.IO.JSON(nodes)
 	}
-	return nodeTable(o.IO, nodes, o.Now())
+	if err := nodeTable(o.IO, nodes, o.Now()); err != nil || !o.IO.OutTTY {
+		return err // in a pipe a line per node and nothing else
+	}
+	return failures(o.IO, nodes)
 }

@@ -16,9 +16,9 @@ const (
 	stateManagement = "management"
 )
 
-// nodeTable prints a row per node.
+// nodeTable prints a row per node. On a narrow terminal the reasons go first: failures are listed below the table.
 func nodeTable(io *stdio.Streams, nodes []api.NodeView, now time.Time) error {
-	t := io.Table("name", "mac", "bmc", "power", "state", "since", "address", "reason")
+	t := io.Table("name", "mac", "bmc", "power", "state", "since", "address", "reason").Spare(7, 6, 5, 1)
 	for i := range nodes {
 		n := &nodes[i]
 		bmc := yesNo(n.BMCReached)
@@ -73,6 +73,21 @@ func failing(nodes []api.NodeView) []api.NodeView {
 		}
 	}
 	return out
+}
+
+// failures lists what failed, in one sentence each, with the next command.
+func failures(io *stdio.Streams, nodes []api.NodeView) error {
+	for i, n := range failing(nodes) {
+		if i == 0 {
+			if err := io.Outf("\nFailing:\n"); err != nil {
+				return err
+			}
+		}
+		if err := io.Outf("  %s\n    racker node show %s\n", stdio.Clean(failure(&n)), stdio.Clean(n.Name)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // failure says in one sentence which node failed, where it stands, at what and why.

@@ -48,9 +48,13 @@ func (o *runListOptions) run(ctx context.Context) error {
 		return err
 	}
 	if o.JSON {
-		return o.IO.JSON(runs)
+		return o.IO.JSON(append([]api.RunView{}, runs...)) // [] when there is none, never null
 	}
-	t := o.IO.Table("run", "state", "image", "began", "ended", "reason")
+	if len(runs) == 0 && o.IO.OutTTY {
+		o.IO.Errf("There is no run yet: racker bootstrap makes one.\n")
+		return nil
+	}
+	t := o.IO.Table("run", "state", "image", "began", "ended", "reason").Spare(5, 2)
 	for _, r := range runs {
 		t.Row(r.ID, r.State, shortID(r.Image), moment(o.IO, o.Now(), r.Began), moment(o.IO, o.Now(), r.Ended), dash(r.Reason))
 		t.Color(1, runColor(r.State))

@@ -110,6 +110,7 @@ func scenarios() map[string]*testRack {
 			v.Reason = "not every BMC answered"
 			return v
 		}()}},
-		"endless": {nodes: known, runs: success[:1]},
+		"no microkernel": {nodes: known, noMicrokernel: true},
+		"endless":        {nodes: known, runs: success[:1]},
 	}
 }

@@ -38,7 +38,7 @@ func newStatusCmd(env *Env) *cobra.Command {
 	o := &statusOptions{IO: env.IO, Now: time.Now, Source: func() (statusSource, error) { return env.client() }}
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Show the rack: every node, its power, its state and what is wrong with it",
+		Short: "Show every node of the rack: its power, its state, what is wrong",
 		Long: `status asks the daemon, and through it every BMC at once, and prints a row per node; what failed is listed below with
 the place of the node and the reason. --full adds everything that is known of each node, and the leases.
 
@@ -69,7 +69,7 @@ func (o *statusOptions) run(ctx context.Context) error {
 	if err := nodeTable(o.IO, v.Nodes, o.Now()); err != nil {
 		return err
 	}
-	if err := o.failures(v.Nodes); err != nil {
+	if err := failures(o.IO, v.Nodes); err != nil {
 		return err
 	}
 	if !o.Full {
@@ -121,19 +121,6 @@ func (o *statusOptions) head(r *api.RackView) error {
 	}
 	if err == nil {
 		_, err = fmt.Fprintln(o.IO.Out)
-	}
-	return err
-}
-
-func (o *statusOptions) failures(nodes []api.NodeView) error {
-	var err error
-	for i, n := range failing(nodes) {
-		if i == 0 {
-			_, err = fmt.Fprintln(o.IO.Out, "\nFailing:")
-		}
-		if err == nil {
-			_, err = fmt.Fprintf(o.IO.Out, "  %s\n    racker node show %s\n", stdio.Clean(failure(&n)), n.Name)
-		}
 	}
 	return err
 }

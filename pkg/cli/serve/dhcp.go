@@ -27,7 +27,8 @@ func (d directory) Lookup(mac rack.MAC) (dhcpd.Reservation, bool) {
 	if !ok {
 		return dhcpd.Reservation{}, false
 	}
-	return dhcpd.Reservation{IP: a.Addr, Boot: a.Role == rack.RoleServer, HostName: a.Name}, true
+	// A row that went keeps its address, and boots nothing any more.
+	return dhcpd.Reservation{IP: a.Addr, Boot: a.Role == rack.RoleServer && d.machine.Listed(mac), HostName: a.Name}, true
 }
 
 // pool keeps the DHCP pool's leases in the store.
