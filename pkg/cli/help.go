@@ -28,6 +28,27 @@ func (e *Env) helpOn(root *cobra.Command) {
 	})
 }
 
+// strictHelp makes racker help with a wrong word the mistake that it is: cobra shows the help of something else.
+func strictHelp(root *cobra.Command) {
+	for _, help := range root.Commands() {
+		if help.Name() != "help" {
+			continue
+		}
+		help.Long, help.Example = "help explains racker or one of its commands, as --help does.", "  racker help node show"
+		help.Run, help.RunE = nil, func(_ *cobra.Command, words []string) error {
+			cmd, rest, err := root.Find(words)
+			if err != nil {
+				return withCode(codeUsage, err)
+			}
+			if len(rest) > 0 {
+				return unknownCommand(cmd, rest[0])
+			}
+			cmd.InitDefaultHelpFlag()
+			return cmd.Help()
+		}
+	}
+}
+
 // usageText gives everything of the help but its first paragraphs.
 func usageText(cmd *cobra.Command, width int) string {
 	var b strings.Builder

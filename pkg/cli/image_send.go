@@ -41,6 +41,7 @@ type imageSender struct {
 // and when it is empty, the one that was just read here: what arrives is what is on this disk.
 func (s *imageSender) send(ctx context.Context, path, name, want string) (api.ImageView, error) {
 	defer s.line.clear()
+	s.shown = time.Now() // what is over at once needs no line on the way
 	f, err := os.Open(path)
 	if err != nil {
 		return api.ImageView{}, fmt.Errorf("image: %w", err)

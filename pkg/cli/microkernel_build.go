@@ -53,7 +53,7 @@ Exit codes: 0 ok; 1 failed; 2 usage.`,
 
 func (o *microkernelBuildOptions) run(ctx context.Context) error {
 	if o.Spec.Kernel == "" || o.Spec.Modules == "" {
-		return usageError("racker microkernel build wants --kernel and --modules")
+		return withHint(usageError("racker microkernel build wants --kernel and --modules"), "racker microkernel build --help")
 	}
 	s, err := openShelf(o.Settings)
 	if err != nil {

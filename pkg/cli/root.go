@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -31,7 +32,7 @@ func newRootCmd(env *Env) *cobra.Command {
 	root.SetOut(env.IO.Out)
 	root.SetErr(env.IO.Err)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return withHint(withCode(codeUsage, unknownFlag(err)), cmd.CommandPath()+" --help")
+		return withHint(withCode(codeUsage, flagError(err)), cmd.CommandPath()+" --help")
 	})
 	env.helpOn(root)
 	root.AddCommand(
@@ -48,6 +49,7 @@ func newRootCmd(env *Env) *cobra.Command {
 		newVersionCmd(env),
 	)
 	root.InitDefaultHelpCmd()
+	strictHelp(root)
 	strict(root)
 	return root
 }
@@ -82,9 +84,14 @@ func strict(cmd *cobra.Command) {
 	}
 }
 
-// unknownFlag says of a wrong single-dash word what of a double-dash one: pflag takes it for a row of letters, and
-// blames one of them.
-func unknownFlag(err error) error {
+// flagError says what pflag found, without the words of Go: of a wrong single-dash word pflag blames one letter, and of a
+// wrong value it names a function.
+func flagError(err error) error {
+	if e, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		kind := e.GetFlag().Value.Type()
+		want := map[string]string{"int": "a number", "uint": "a number of 0 or more", "uint64": "a number of 0 or more", "bool": "true or false"}[kind]
+		return fmt.Errorf("--%s %q: want %s", e.GetFlag().Name, e.GetValue(), cmp.Or(want, "a "+kind))
+	}
 	if e, ok := errors.AsType[*pflag.NotExistError](err); ok && len(e.GetSpecifiedShortnames()) > 1 {
 		return fmt.Errorf("unknown flag: -%s", e.GetSpecifiedShortnames())
 	}

@@ -72,9 +72,9 @@ func runColor(state string) stdio.Color {
 	return ""
 }
 
-// shortID cuts a digest to what tells images apart.
+// shortID shows an image's ID whole, so that it can be given back, and cuts what is longer.
 func shortID(id string) string {
-	const enough = 12
+	const enough = 16
 	if len(id) > enough {
 		return id[:enough]
 	}
