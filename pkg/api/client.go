@@ -175,7 +175,7 @@ func (c *Client) explain(err error) error {
 		return fmt.Errorf("ask the daemon: %w", err)
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOTSOCK):
 		e.Message = "no racker daemon answers at " + c.socket
-		e.Hint = "racker service start, or racker serve"
+		e.Hint = "racker serve"
 	case errors.Is(err, fs.ErrPermission):
 		e.Message = "the daemon's socket " + c.socket + " is not yours to use"
 		e.Hint = "run it as root"

@@ -177,7 +177,7 @@ func TestNoDaemon(t *testing.T) {
 			if !errors.As(err, &got) || !api.Unreachable(err) {
 				t.Fatalf("got %v, want an api.Error that is unreachable", err)
 			}
-			want := api.Error{Message: "no racker daemon answers at " + socket, Hint: "racker service start, or racker serve", Code: 1}
+			want := api.Error{Message: "no racker daemon answers at " + socket, Hint: "racker serve", Code: 1}
 			if d := cmp.Diff(want, *got); d != "" {
 				t.Errorf("(-want +got):\n%s", d)
 			}

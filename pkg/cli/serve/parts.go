@@ -100,7 +100,7 @@ func (s *site) microkernel() (provision.Microkernel, error) {
 		k, err = initrd.Default(dir)
 	}
 	if err != nil {
-		return provision.Microkernel{}, fmt.Errorf("no microkernel to boot: %w", err)
+		return provision.Microkernel{}, fmt.Errorf("servers have nothing to boot: %w", err)
 	}
 	at := "microkernels/" + k.ID + "/"
 	return provision.Microkernel{ID: k.ID, Kernel: at + k.Kernel.Name, Initrd: at + k.Initrd.Name}, nil
