@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"runtime/debug"
 	"strconv"
 	"syscall"
 	"time"
@@ -112,7 +113,7 @@ func (s *Server) Run(ctx context.Context) error {
 		h http.Handler
 	}{{s.plain, s.plainHandler()}, {s.tls, s.secureHandler()}} {
 		srv := &http.Server{
-			Handler:           part.h,
+			Handler:           s.guarded(part.h),
 			ReadHeaderTimeout: 10 * time.Second,
 			IdleTimeout:       60 * time.Second,
 			MaxHeaderBytes:    16 << 10,
@@ -131,6 +132,20 @@ func (s *Server) Run(ctx context.Context) error {
 		})
 	}
 	return g.Wait()
+}
+
+// guarded answers a panic with 500, and logs it where it is seen.
+func (s *Server) guarded(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			if p := recover(); p != nil {
+				s.log.ErrorContext(r.Context(), "panic in an answer", "ip", peerAddr(r), "file", r.URL.Path, "err", p,
+					"stack", string(debug.Stack()))
+				http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
+			}
+		}()
+		h.ServeHTTP(w, r)
+	})
 }
 
 func (s *Server) stop(ctx context.Context, srv *http.Server) error {

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"time"
 
@@ -95,7 +96,7 @@ func (a *API) Listen(ctx context.Context) error {
 // Run serves until ctx is done; requests under way see their context end, and are waited for.
 func (a *API) Run(ctx context.Context) error {
 	srv := &http.Server{
-		Handler:           a.handler(),
+		Handler:           a.guarded(a.handler()),
 		ReadHeaderTimeout: 10 * time.Second,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ErrorLog:          slog.NewLogLogger(a.Log.Handler(), slog.LevelDebug),
@@ -117,6 +118,19 @@ func (a *API) Run(ctx context.Context) error {
 		return nil
 	})
 	return g.Wait()
+}
+
+// guarded answers a panic with an error, and logs it where it is seen.
+func (a *API) guarded(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			if p := recover(); p != nil {
+				a.Log.ErrorContext(r.Context(), "panic in the API", "file", r.URL.Path, "err", p, "stack", string(debug.Stack()))
+				a.fail(w, fmt.Errorf("internal error at %s %s; the daemon's log says more", r.Method, r.URL.Path))
+			}
+		}()
+		h.ServeHTTP(w, r)
+	})
 }
 
 func (a *API) handler() http.Handler {
