@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/racker-project/racker/pkg/api"
@@ -30,16 +31,15 @@ func (m *Machine) CheckIn(ctx context.Context, p bootd.Peer, in api.CheckIn) (ap
 		return api.Assignment{}, fmt.Errorf("check-in from %s: %w", p.Addr, bootd.ErrUnknown)
 	}
 	fresh, err := recognise(rec, p, in.Token)
+	if fresh {
+		err = m.redeem(ctx, n, rec.State, p, in)
+	}
 	switch {
 	case errors.Is(err, errSecondKey):
 		m.fail(ctx, n.Primary, "a second machine presented its boot token: the job was stopped", false)
 		return api.Assignment{}, errors.Join(m.alarm(n, "a second key came with a boot token that was redeemed"), bootd.ErrSession)
 	case err != nil:
 		return api.Assignment{}, fmt.Errorf("%s: %w", n.Name, err)
-	case fresh:
-		if err := m.redeem(ctx, n, rec.State, p, in); err != nil {
-			return api.Assignment{}, err
-		}
 	}
 	if why := mismatch(m.Rack(), n, &in.Identity); why != "" {
 		m.fail(ctx, n.Primary, "this is not the machine of its row: "+why, false)
@@ -65,7 +65,9 @@ func recognise(r *Record, p bootd.Peer, token string) (fresh bool, err error) {
 // checked in is never left waiting by a crash in between.
 func (m *Machine) redeem(ctx context.Context, n *rack.Node, at State, p bootd.Peer, in api.CheckIn) error {
 	bind := func(r *Record) error {
-		if fresh, err := recognise(r, p, in.Token); err != nil || !fresh {
+		if fresh, err := recognise(r, p, in.Token); err != nil {
+			return err // another key was faster
+		} else if !fresh {
 			return errStale
 		}
 		r.Session = &Session{Key: sessionKey(p), Token: in.Token}
@@ -79,6 +81,9 @@ func (m *Machine) redeem(ctx context.Context, n *rack.Node, at State, p bootd.Pe
 			r.Clock = in.Clock.UTC().Format(time.RFC3339)
 		}
 		return nil
+	}
+	if err := bounded("the inventory of "+n.Name, maxInventory, [2]any{in.Identity, in.Hardware}); err != nil {
+		return errors.Join(m.alarm(n, err.Error()), err)
 	}
 	m.note(n.Primary, event.Event{Kind: event.AgentStep, Message: fmt.Sprintf("the agent %s checked in (%s, %s)",
 		in.Version, in.Identity.Firmware, in.Identity.Product)})
@@ -102,6 +107,9 @@ func (m *Machine) assign(ctx context.Context, n *rack.Node, p bootd.Peer) (api.A
 	for {
 		changed := m.changes()
 		_, rec := m.node(n.Primary)
+		if rec == nil {
+			return api.Assignment{}, fmt.Errorf("%s: its row went: %w", n.Name, bootd.ErrUnknown)
+		}
 		if rec.Job == nil || (rec.State != Agent && rec.State != Installing) {
 			select {
 			case <-ctx.Done():
@@ -165,6 +173,12 @@ func (m *Machine) Blob(ctx context.Context, p bootd.Peer, job, name string) ([]b
 	}
 	if rec.Job == nil {
 		return nil, fmt.Errorf("%s has no job: %w", n.Name, bootd.ErrSession)
+	}
+	if rec.State != Agent && rec.State != Installing {
+		return nil, fmt.Errorf("%s is %s: %w", n.Name, rec.State, bootd.ErrSession)
+	}
+	if at := slices.Index(rec.Job.Steps, api.StepIgnition); name == api.BlobIgnition && rec.Job.Next > at {
+		return nil, fmt.Errorf("the Ignition step of %s is done: %w", n.Name, bootd.ErrSession)
 	}
 	man, err := m.needs.Images.Get(ctx, rec.Job.Image)
 	if err != nil {

@@ -3,6 +3,7 @@ package provision
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net/netip"
 
@@ -31,13 +32,14 @@ func (m *Machine) SystemBoot(ctx context.Context, mac rack.MAC) error {
 	if rec == nil || rec.State != Installed {
 		return nil
 	}
-	if err := m.transition(ctx, mac, Booted, nil); err != nil {
-		return err
+	err := m.transition(ctx, mac, Booted, nil)
+	if err == nil && rec.Install != nil && rec.Install.Plain {
+		err = m.transition(ctx, mac, Ready, nil)
 	}
-	if rec.Install != nil && rec.Install.Plain {
-		return m.transition(ctx, mac, Ready, nil)
+	if errors.Is(err, errStale) { // the same news came from elsewhere
+		return nil
 	}
-	return nil
+	return err
 }
 
 // byAddr finds the server whose reservation addr is.

@@ -41,6 +41,10 @@ func (m *Machine) Callback(ctx context.Context, from netip.Addr, node, signal, t
 }
 
 func (m *Machine) ready(ctx context.Context, n *rack.Node, rec *Record, body api.Callback) error {
+	body.LogTail = "" // it is the node's log's
+	if err := bounded("the callback of "+n.Name, maxInventory, body); err != nil {
+		return err
+	}
 	keep := func(r *Record) error {
 		r.Callback = &body
 		return nil

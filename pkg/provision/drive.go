@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -41,156 +40,6 @@ func (m *Machine) drive(ctx context.Context, id string) error {
 	return m.finish(ctx, id)
 }
 
-// checkAll asks every BMC before the first one is ordered anything. When one fails, the run ends with nothing touched.
-func (m *Machine) checkAll(ctx context.Context, run *runRecord) error {
-	g, gctx := errgroup.WithContext(ctx)
-	for _, mac := range run.Nodes {
-		g.Go(func() error { return m.check(gctx, run, mac) })
-	}
-	if err := g.Wait(); err != nil || ctx.Err() != nil {
-		return err
-	}
-	var skipped []string
-	var nodes []rack.MAC
-	bad := 0
-	for _, mac := range run.Nodes {
-		n, rec := m.node(mac)
-		on := m.power(mac) == api.PowerOn
-		switch {
-		case rec.State == Failed:
-			bad++
-			nodes = append(nodes, mac)
-		case on && !run.Request.PowerCycleRunning:
-			skipped = append(skipped, n.Where()+": it is on; --power-cycle-running takes it in")
-			if err := m.release(ctx, mac); err != nil {
-				return err
-			}
-		default:
-			nodes = append(nodes, mac)
-		}
-	}
-	stopped := bad > 0 || m.run(run.ID).Stop
-	if stopped {
-		for _, mac := range nodes {
-			if err := m.release(ctx, mac); err != nil {
-				return err
-			}
-		}
-	}
-	return m.updateRun(ctx, run.ID, func(r *runRecord) {
-		r.Nodes, r.Skipped = nodes, skipped
-		r.Checked = !stopped
-		if bad > 0 {
-			r.Reason = "a BMC check failed; no server was powered off"
-		}
-	})
-}
-
-// check reads one BMC's power state. A refusal of the credentials is final; silence is waited out, since a BMC may only
-// now be asking for its address.
-func (m *Machine) check(ctx context.Context, run *runRecord, mac rack.MAC) error {
-	n, rec := m.node(mac)
-	if n == nil {
-		return nil
-	}
-	if rec.State != CheckingBMC || rec.Run != run.ID {
-		err := m.transition(ctx, mac, CheckingBMC, func(r *Record) error {
-			r.Run, r.Tries = run.ID, 1
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	cctx, cancel := context.WithTimeout(ctx, m.cfg.Deadlines.CheckBMC)
-	defer cancel()
-	p, err := m.readPower(cctx, n)
-	for err != nil && m.needs.BMCs.Silent(err) && pause(cctx, silentPause) {
-		p, err = m.readPower(cctx, n)
-	}
-	switch {
-	case ctx.Err() != nil:
-		return nil
-	case err != nil:
-		m.fail(ctx, mac, err.Error(), m.unreached(err))
-	default:
-		m.note(mac, event.Event{Kind: event.BMCReading, Run: run.ID, Message: "BMC: power is " + string(p)})
-	}
-	return nil
-}
-
-// silentPause is the time between two questions to a BMC that does not answer.
-const silentPause = 2 * time.Second
-
-// pause waits, and reports whether there is time for another attempt.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
-}
-
-func (m *Machine) unreached(err error) bool {
-	return m.needs.BMCs.Silent(err) || m.needs.BMCs.Refused(err)
-}
-
-// readPower asks the BMC and remembers what it said.
-func (m *Machine) readPower(ctx context.Context, n *rack.Node) (api.Power, error) {
-	addr, ok := m.bmcAddr(n)
-	if !ok {
-		return api.PowerUnknown, fmt.Errorf("%s: its BMC has no address in the plan", n.Where())
-	}
-	p, err := m.needs.BMCs.Power(ctx, n, addr)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if l := m.live[n.Primary]; l != nil {
-		l.power, l.reached = p, err == nil
-	}
-	m.wake()
-	return p, err
-}
-
-func (m *Machine) power(mac rack.MAC) api.Power {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if l := m.live[mac]; l != nil {
-		return l.power
-	}
-	return api.PowerUnknown
-}
-
-// bmcAddr is where a node's BMC is reached: its own address, else the one that racker leases to its MAC.
-func (m *Machine) bmcAddr(n *rack.Node) (netip.Addr, bool) {
-	if n.BMCAddress.IsValid() {
-		return n.BMCAddress, true
-	}
-	a, ok := m.Plan().ByMAC(n.BMC)
-	return a.Addr, ok
-}
-
-// release puts a node that a run has not begun to install back to where it was.
-func (m *Machine) release(ctx context.Context, mac rack.MAC) error {
-	_, rec := m.node(mac)
-	if rec.State == Failed || !rec.State.underway() {
-		return nil
-	}
-	to := Known
-	if rec.State == CheckingBMC && rec.Install != nil && rec.Install.Complete {
-		to = Ready
-	}
-	return m.transition(ctx, mac, to, func(r *Record) error {
-		if r.Job != nil && r.Job.Began {
-			return errStale
-		}
-		r.Job = nil
-		return nil
-	})
-}
-
 // driveNode carries one node to ready, failed or out of the run. Errors are the store's; a node's own failures are states.
 func (m *Machine) driveNode(ctx context.Context, id string, mac rack.MAC) error {
 	for ctx.Err() == nil {
@@ -210,7 +59,10 @@ func (m *Machine) driveOn(ctx context.Context, id string, mac rack.MAC) (over bo
 	changed := m.changes()
 	n, rec := m.node(mac)
 	run := m.run(id)
-	if n == nil || rec.Run != id {
+	if n == nil {
+		return true, m.abandon(ctx, id, mac)
+	}
+	if rec.Run != id {
 		return true, nil
 	}
 	if run.Stop && rec.mayLeave() {
@@ -228,22 +80,28 @@ func (m *Machine) driveOn(ctx context.Context, id string, mac rack.MAC) (over bo
 		return false, m.arm(ctx, run, mac)
 	case Powering:
 		return false, m.powerUp(ctx, n, rec)
+	case Booted:
+		if rec.Install != nil && rec.Install.Plain { // nothing more will come of it
+			return false, m.transition(ctx, mac, Ready, nil)
+		}
 	}
 	return false, m.wait(ctx, n, rec, changed)
 }
 
-// mayLeave reports whether a run that stops can let go of the node: its disk is as it was.
+// mayLeave reports whether a run that stops can let go of the node: this attempt has not begun to write its disk.
 func (r *Record) mayLeave() bool {
 	switch r.State {
-	case CheckingBMC, Powering, Netbooting, Agent, Installing:
-		return r.Job == nil || !r.Job.Began
+	case CheckingBMC:
+		return true // a job that is still there is an earlier attempt's
+	case Powering, Netbooting, Agent, Installing:
+		return r.Job == nil || !r.writing()
 	}
 	return false
 }
 
 // again starts a failed node's next attempt, if the run allows one.
 func (m *Machine) again(ctx context.Context, run *runRecord, mac rack.MAC, rec *Record) bool {
-	if run.Stop || run.Request.OnFailure != "retry" || rec.Tries > run.Request.Retries {
+	if run.Stop || rec.Refused || run.Request.OnFailure != "retry" || rec.Tries > run.Request.Retries {
 		return false
 	}
 	err := m.transition(ctx, mac, CheckingBMC, func(r *Record) error {
@@ -259,7 +117,9 @@ func (m *Machine) stopOthers(ctx context.Context, run *runRecord, n *rack.Node) 
 		return nil
 	}
 	return m.updateRun(ctx, run.ID, func(r *runRecord) {
-		r.Stop, r.Reason = true, n.Where()+" failed"
+		if !r.Stop { // another node, or the operator, may have been first
+			r.Stop, r.Reason = true, n.Where()+" failed"
+		}
 	})
 }
 
@@ -283,8 +143,7 @@ func (m *Machine) powerUp(ctx context.Context, n *rack.Node, rec *Record) error 
 	defer cancel()
 	addr, ok := m.bmcAddr(n)
 	if !ok {
-		m.fail(ctx, n.Primary, "its BMC has no address in the plan", false)
-		return nil
+		return m.failIn(ctx, n.Primary, Powering, func(r *Record) { r.Reason = "its BMC has no address in the plan" })
 	}
 	orders := []struct {
 		said string
@@ -300,11 +159,14 @@ func (m *Machine) powerUp(ctx context.Context, n *rack.Node, rec *Record) error 
 			return nil
 		}
 		if err != nil {
-			m.fail(ctx, n.Primary, err.Error(), m.unreached(err))
-			return nil
+			// The server may have checked in by now: then it is on, whatever its BMC says.
+			return m.failIn(ctx, n.Primary, Powering, func(r *Record) {
+				r.Reason, r.Unreached, r.Refused = err.Error(), m.unreached(err), m.needs.BMCs.Refused(err)
+			})
 		}
 		m.note(n.Primary, event.Event{Kind: event.BMCReading, Run: rec.Run, Message: "BMC: " + o.said})
 	}
+	m.reading(n.Primary, api.PowerOn, true)
 	return m.transition(ctx, n.Primary, Netbooting, nil)
 }
 
@@ -320,9 +182,22 @@ func (m *Machine) wait(ctx context.Context, n *rack.Node, rec *Record, changed <
 	case <-ctx.Done():
 	case <-changed:
 	case <-t.C:
-		m.fail(ctx, n.Primary, fmt.Sprintf("nothing new for %s in state %s; last seen: %s", limit, rec.State, m.lastSeen(n.Primary)), false)
+		reason := fmt.Sprintf("nothing new for %s in state %s; last seen: %s", limit, rec.State, m.lastSeen(n.Primary))
+		return m.failIn(ctx, n.Primary, rec.State, func(r *Record) { r.Reason = reason })
 	}
 	return nil
+}
+
+// failIn fails a node that is still in a state. When it went on meanwhile the error matches errStale.
+func (m *Machine) failIn(ctx context.Context, mac rack.MAC, in State, why func(*Record)) error {
+	return m.transition(ctx, mac, Failed, func(r *Record) error {
+		if r.Step != string(in) { // the state that it comes from
+			return errStale
+		}
+		why(r)
+		r.disarm()
+		return nil
+	})
 }
 
 func (m *Machine) limit(rec *Record) time.Duration {
@@ -360,7 +235,25 @@ func (m *Machine) finish(ctx context.Context, id string) error {
 
 // verdict tells how a run ended: 6 when BMCs alone were the fault, 3 when some of its servers are ready, 1 when none is.
 func (m *Machine) verdict(run *runRecord) (state string, code int) {
-	ready, bad, unreached := 0, 0, 0
+	ready, bad, unreached := m.count(run)
+	if ready == len(run.Nodes) && ready > 0 && len(run.Skipped) == 0 {
+		return runDone, 0
+	}
+	state = runFailed
+	if run.Stop && bad == 0 {
+		state = runCancelled
+	}
+	switch {
+	case ready == 0 && unreached > 0 && (bad == unreached || !run.Checked):
+		return state, 6
+	case ready > 0 || bad == 0 && len(run.Skipped) > 0:
+		return state, 3
+	}
+	return state, 1
+}
+
+// count counts a run's nodes that are ready, that failed, and that failed for their BMC.
+func (m *Machine) count(run *runRecord) (ready, bad, unreached int) {
 	for _, mac := range run.Nodes {
 		_, rec := m.node(mac)
 		switch {
@@ -374,18 +267,5 @@ func (m *Machine) verdict(run *runRecord) (state string, code int) {
 			}
 		}
 	}
-	if ready == len(run.Nodes) && ready > 0 && len(run.Skipped) == 0 {
-		return runDone, 0
-	}
-	state = runFailed
-	if run.Stop && bad == 0 {
-		state = runCancelled
-	}
-	switch {
-	case bad > 0 && bad == unreached && ready == 0:
-		return state, 6
-	case ready > 0 || bad == 0 && len(run.Skipped) > 0:
-		return state, 3
-	}
-	return state, 1
+	return ready, bad, unreached
 }

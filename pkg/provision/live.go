@@ -28,7 +28,7 @@ type live struct {
 // note adds a fact to a node's timeline and publishes it.
 func (m *Machine) note(mac rack.MAC, e event.Event) {
 	now := time.Now().UTC()
-	e.Node = mac.String()
+	e.Node, e.Message = mac.String(), sentence(e.Message)
 	m.mu.Lock()
 	if l := m.live[mac]; l != nil {
 		l.evidence = append(l.evidence, api.Evidence{Time: now, Kind: string(e.Kind), Text: e.Message})
@@ -64,6 +64,7 @@ func (l *nodeLogs) append(name string, lines []byte) error {
 	if len(lines) == 0 {
 		return nil
 	}
+	lines = logLines(lines)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	path := l.path(name)

@@ -38,6 +38,8 @@ type Machine struct {
 	logs   *nodeLogs
 	starts chan string // IDs of runs to drive
 
+	submits sync.Mutex // held from the check of a request until its run is stored; taken before mu
+
 	mu      sync.Mutex
 	rack    *rack.Rack
 	plan    *rack.Plan
@@ -113,7 +115,7 @@ func (m *Machine) Reload(ctx context.Context) error {
 			m.nodes[n.Primary] = &Record{MAC: n.Primary, State: Known, Since: time.Now().UTC()}
 		}
 		if m.live[n.Primary] == nil {
-			m.live[n.Primary] = &live{}
+			m.live[n.Primary] = &live{moved: time.Now()}
 		}
 	}
 	m.wake()
@@ -132,6 +134,13 @@ func (m *Machine) Rack() *rack.Rack {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.rack
+}
+
+// Listed reports whether nodes.csv has a server with this primary MAC.
+func (m *Machine) Listed(mac rack.MAC) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.row(mac) != nil
 }
 
 // node gives the row and a copy of the record.
@@ -172,6 +181,7 @@ func (m *Machine) transition(ctx context.Context, mac rack.MAC, to State, fn fun
 	}
 	n, rec := m.node(mac)
 	if n == nil {
+		m.log.InfoContext(ctx, "state changed", "mac", mac, "state", to, "from", from)
 		return nil
 	}
 	text := fmt.Sprintf("%s: %s", n.Where(), to)
@@ -200,7 +210,7 @@ func (m *Machine) write(ctx context.Context, mac rack.MAC, to State, fn func(*Re
 		}
 		next.State, next.Since = to, now
 		if to != Failed {
-			next.Step, next.Reason, next.Unreached = "", "", false
+			next.Step, next.Reason, next.Unreached, next.Refused = "", "", false, false
 		} else {
 			next.Step = string(old.State)
 		}
@@ -210,6 +220,7 @@ func (m *Machine) write(ctx context.Context, mac rack.MAC, to State, fn func(*Re
 			return "", err
 		}
 	}
+	next.Reason = sentence(next.Reason)
 	if to != "" {
 		entry := journalEntry{Time: now, MAC: mac, Run: next.Run, From: old.State, To: to, Reason: next.Reason}
 		ops = append(ops, put(journalKeys+now.Format("20060102T150405.000000000")+"/"+mac.String(), entry))

@@ -19,6 +19,8 @@ type Record struct {
 	Tries int `json:"tries,omitempty"`
 	// Unreached marks a failure that was a BMC's: refused or silent.
 	Unreached bool `json:"unreached,omitempty"`
+	// Refused marks one that no further attempt may follow: the BMC refused the credentials, and may lock the account.
+	Refused bool `json:"refused,omitempty"`
 	// Job is the armed order; nil when the node has none and boots from its disk.
 	Job *Job `json:"job,omitempty"`
 	// Session is the agent that is on the node now, if any. It outlives a job that failed, so that the agent stays
@@ -77,7 +79,7 @@ type Install struct {
 	Plain    bool     `json:"plain,omitempty"`
 	Callback string   `json:"callback,omitempty"`
 	Others   []string `json:"others,omitempty"` // operating systems on other disks
-	// Job is the job that made it: the report of its last step may come again, when the reply was lost.
+	// Job is the job that made, or makes, it: the report of its last step may come again, when the reply was lost.
 	Job string `json:"job,omitempty"`
 }
 
@@ -98,6 +100,18 @@ func (r *Record) clone() *Record {
 		c.Install = &i
 	}
 	return &c
+}
+
+// disarm takes the order back, so that the node boots from its disk, unless that is half written.
+func (r *Record) disarm() {
+	if r.Job != nil && !r.Job.Began {
+		r.Job = nil
+	}
+}
+
+// up reports whether the node's last install came up.
+func (r *Record) up() bool {
+	return r.Install != nil && r.Install.Complete && (r.Install.Plain || r.Callback != nil)
 }
 
 // diskName is how a disk is remembered: by what moves with it, else by where it sits.

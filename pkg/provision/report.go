@@ -3,7 +3,9 @@ package provision
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -49,23 +51,31 @@ func (m *Machine) Report(ctx context.Context, p bootd.Peer, job string, step int
 		return api.StepReply{Stop: true, Reason: "noted"}, nil
 	case r.State == api.StepRunning && kind != api.StepReboot:
 		return m.running(ctx, n, rec, kind, r)
+	case r.State == api.StepRunning || r.State == api.StepDone:
+		return m.done(ctx, n, rec, step, r)
 	}
-	return m.done(ctx, n, rec, kind, r)
+	return api.StepReply{}, fmt.Errorf("step %d of %s is %q: %w", step, job, r.State, bootd.ErrRefused)
 }
 
 // running takes progress, and the announcement of the first write: from then on the disk holds no system to boot.
 func (m *Machine) running(ctx context.Context, n *rack.Node, rec *Record, kind api.StepKind, r api.StepReport) (api.StepReply, error) {
-	if kind == api.StepWrite && !rec.Job.Began {
-		disk := rec.Job.Disk
-		if disk == nil {
+	if kind == api.StepWrite && !rec.writing() {
+		if rec.Job.Disk == nil {
 			return api.StepReply{Stop: true, Reason: "no disk was chosen"}, nil
 		}
-		if err := m.update(ctx, n.Primary, func(r *Record) error {
+		err := m.update(ctx, n.Primary, func(r *Record) error {
+			if r.State != Installing || r.Job == nil || r.Job.ID != rec.Job.ID || r.Job.Disk == nil {
+				return errStale // let go of, or failed, in this moment
+			}
 			r.Job.Began = true
-			r.Install = &Install{Image: r.Job.Image, Disk: diskName(disk), Others: r.Job.Others, At: time.Now().UTC()}
+			r.Install = &Install{Image: r.Job.Image, Disk: diskName(r.Job.Disk), Others: r.Job.Others, At: time.Now().UTC(), Job: r.Job.ID}
 			r.Callback = nil
 			return nil
-		}); err != nil {
+		})
+		if errors.Is(err, errStale) {
+			return api.StepReply{Stop: true, Reason: "the order was taken back"}, nil
+		}
+		if err != nil {
 			return api.StepReply{}, err
 		}
 	}
@@ -73,19 +83,30 @@ func (m *Machine) running(ctx context.Context, n *rack.Node, rec *Record, kind a
 	defer m.mu.Unlock()
 	if l := m.live[n.Primary]; l != nil {
 		l.heard = time.Now()
-		if r.Progress != nil {
-			if l.progress == nil || r.Progress.Done > l.progress.Done {
+		if p := r.Progress; p != nil && sound(p) {
+			if l.progress == nil || p.Done > l.progress.Done {
 				l.moved = l.heard
 			}
-			l.progress = r.Progress
+			l.progress = p
 		}
 		m.wake()
 	}
 	return api.StepReply{}, nil
 }
 
+// writing reports whether the write of the node's job was announced, for the disk that was chosen.
+func (r *Record) writing() bool {
+	return r.Job.Began && r.Job.Disk != nil && r.Install != nil && r.Install.Job == r.Job.ID && r.Install.Disk == diskName(r.Job.Disk)
+}
+
+// sound reports whether progress is such that it can be shown.
+func sound(p *api.Progress) bool {
+	return p.Done >= 0 && p.Done <= p.Total && p.Total > 0 && p.BytesPerSecond >= 0
+}
+
 // done acknowledges a step: what it found is kept first, so that a repeat of the report finds it acknowledged.
-func (m *Machine) done(ctx context.Context, n *rack.Node, rec *Record, kind api.StepKind, r api.StepReport) (api.StepReply, error) {
+func (m *Machine) done(ctx context.Context, n *rack.Node, rec *Record, step int, r api.StepReport) (api.StepReply, error) {
+	kind := rec.Job.Steps[step]
 	m.note(n.Primary, event.Event{Kind: event.AgentStep, Message: "step " + string(kind) + " done", Run: rec.Run,
 		Fields: map[string]string{"step": string(kind)}})
 	switch kind {
@@ -94,15 +115,7 @@ func (m *Machine) done(ctx context.Context, n *rack.Node, rec *Record, kind api.
 	case api.StepReboot:
 		return m.installed(ctx, n, rec)
 	case api.StepWrite:
-		var res api.WriteResult
-		if err := decode(r.Result, &res); err != nil {
-			return api.StepReply{}, err
-		}
-		return api.StepReply{}, m.advance(ctx, n, func(rec *Record) {
-			if rec.Install != nil {
-				rec.Install.ESP = strings.ToLower(res.ESP)
-			}
-		})
+		return m.written(ctx, n, rec, step, r)
 	case api.StepIgnition:
 		var res struct {
 			Skipped bool `json:"skipped"`
@@ -110,9 +123,33 @@ func (m *Machine) done(ctx context.Context, n *rack.Node, rec *Record, kind api.
 		if err := decode(r.Result, &res); err != nil {
 			return api.StepReply{}, err
 		}
-		return api.StepReply{}, m.advance(ctx, n, func(rec *Record) { rec.Job.Plain = res.Skipped })
+		return api.StepReply{}, m.advance(ctx, n, rec, step, func(rec *Record) { rec.Job.Plain = res.Skipped })
 	}
-	return api.StepReply{}, m.advance(ctx, n, nil)
+	return api.StepReply{}, m.advance(ctx, n, rec, step, nil)
+}
+
+// guid is the text form of a partition GUID (RFC 9562 4), as it ends in the URL of a boot script.
+var guid = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+
+// written keeps where the written disk's EFI system partition is.
+func (m *Machine) written(ctx context.Context, n *rack.Node, rec *Record, step int, r api.StepReport) (api.StepReply, error) {
+	var res api.WriteResult
+	if err := decode(r.Result, &res); err != nil {
+		return api.StepReply{}, err
+	}
+	esp := strings.ToLower(res.ESP)
+	why := ""
+	switch {
+	case !rec.writing():
+		why = "the agent wrote the disk without saying so before"
+	case esp != "" && !guid.MatchString(esp):
+		why = fmt.Sprintf("the agent's EFI system partition %.40q is no GUID", res.ESP)
+	}
+	if why != "" {
+		m.fail(ctx, n.Primary, why, false)
+		return api.StepReply{Stop: true, Reason: why}, nil
+	}
+	return api.StepReply{}, m.advance(ctx, n, rec, step, func(rec *Record) { rec.Install.ESP = esp })
 }
 
 // decode reads a step's result; an empty one is fine.
@@ -126,9 +163,10 @@ func decode(raw json.RawMessage, into any) error {
 	return nil
 }
 
-func (m *Machine) advance(ctx context.Context, n *rack.Node, also func(*Record)) error {
-	return m.update(ctx, n.Primary, func(r *Record) error {
-		if r.Job == nil {
+// advance acknowledges one step, once: the same report may be under way twice.
+func (m *Machine) advance(ctx context.Context, n *rack.Node, was *Record, step int, also func(*Record)) error {
+	err := m.update(ctx, n.Primary, func(r *Record) error {
+		if r.Job == nil || r.Job.ID != was.Job.ID || r.Job.Next != step || r.State != was.State || *r.Session != *was.Session {
 			return errStale
 		}
 		r.Job.Next++
@@ -137,6 +175,12 @@ func (m *Machine) advance(ctx context.Context, n *rack.Node, also func(*Record))
 		}
 		return nil
 	})
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if l := m.live[n.Primary]; l != nil && err == nil {
+		l.moved = time.Now()
+	}
+	return err
 }
 
 func (m *Machine) diskChosen(ctx context.Context, n *rack.Node, r api.StepReport) (api.StepReply, error) {
@@ -144,13 +188,17 @@ func (m *Machine) diskChosen(ctx context.Context, n *rack.Node, r api.StepReport
 	if err := decode(r.Result, &res); err != nil {
 		return api.StepReply{}, err
 	}
+	if err := bounded("the disk of "+n.Name, maxDisk, res); err != nil {
+		m.fail(ctx, n.Primary, err.Error(), false)
+		return api.StepReply{Stop: true, Reason: err.Error()}, nil
+	}
 	m.note(n.Primary, event.Event{Kind: event.AgentStep, Message: fmt.Sprintf("install disk %s (%s %s, %d bytes)",
 		res.Disk.Path, res.Disk.Model, diskName(&res.Disk), res.Disk.Size)})
 	for _, os := range res.Others {
 		m.note(n.Primary, event.Event{Kind: event.AgentStep, Message: "another disk holds an operating system: " + os})
 	}
 	err := m.transition(ctx, n.Primary, Installing, func(r *Record) error {
-		if r.Job == nil {
+		if r.Job == nil || r.Job.Next >= len(r.Job.Steps) || r.Job.Steps[r.Job.Next] != api.StepDisk {
 			return errStale
 		}
 		r.Job.Disk, r.Job.Others = &res.Disk, res.Others
@@ -192,9 +240,7 @@ func (m *Machine) installed(ctx context.Context, n *rack.Node, rec *Record) (api
 func (m *Machine) fail(ctx context.Context, mac rack.MAC, reason string, unreached bool) {
 	err := m.transition(ctx, mac, Failed, func(r *Record) error {
 		r.Reason, r.Unreached = reason, unreached
-		if r.Job != nil && !r.Job.Began {
-			r.Job = nil
-		}
+		r.disarm()
 		return nil
 	})
 	if err != nil {

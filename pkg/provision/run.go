@@ -59,6 +59,11 @@ func (r *runRecord) clone() *runRecord {
 
 // Submit checks a request, stores the run, and hands it to Run. Nothing is touched before it returns.
 func (m *Machine) Submit(ctx context.Context, req api.RunRequest) (api.RunView, error) {
+	m.submits.Lock()
+	defer m.submits.Unlock()
+	if err := m.busy(); err != nil { // before nodes.csv is read again: a run keeps the rows that it began with
+		return api.RunView{}, err
+	}
 	if err := m.Reload(ctx); err != nil {
 		return api.RunView{}, err
 	}
@@ -70,11 +75,8 @@ func (m *Machine) Submit(ctx context.Context, req api.RunRequest) (api.RunView, 
 		return api.RunView{}, err
 	}
 	m.needs.Events.Publish(event.Event{Kind: event.RunChange, Run: run.ID, Message: "run " + run.ID + " began"})
-	select {
-	case m.starts <- run.ID:
-	case <-ctx.Done():
-		return api.RunView{}, ctx.Err()
-	}
+	// There is room, since at most one run is open; a run that is stored must be driven even when the caller went.
+	m.starts <- run.ID
 	return m.RunView(run.ID)
 }
 
@@ -119,7 +121,9 @@ func (m *Machine) chosen(req api.RunRequest) ([]rack.MAC, error) {
 			if n.Management {
 				return nil, fmt.Errorf("%s is the management node, which no order may touch: %w", n.Where(), ErrRequest)
 			}
-			out = append(out, n.Primary)
+			if !slices.Contains(out, n.Primary) { // two words may name one server
+				out = append(out, n.Primary)
+			}
 		}
 		return out, nil
 	}
@@ -146,8 +150,8 @@ func (m *Machine) chosen(req api.RunRequest) ([]rack.MAC, error) {
 	return nodes, nil
 }
 
-// admit stores the run unless another one is in progress.
-func (m *Machine) admit(ctx context.Context, run *runRecord) error {
+// busy gives an error that names the run in progress, nil when there is none.
+func (m *Machine) busy() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, r := range m.runs {
@@ -155,6 +159,13 @@ func (m *Machine) admit(ctx context.Context, run *runRecord) error {
 			return fmt.Errorf("%w: %s", ErrBusy, r.ID)
 		}
 	}
+	return nil
+}
+
+// admit stores the run; the caller holds the lock of submits, and found no other run in progress.
+func (m *Machine) admit(ctx context.Context, run *runRecord) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if _, err := m.store.Txn(ctx, nil, put(runKeys+run.ID, run)); err != nil {
 		return fmt.Errorf("store run %s: %w", run.ID, err)
 	}
@@ -240,6 +251,16 @@ func (m *Machine) carry(ctx context.Context, id string) error {
 		return nil
 	}
 	return err
+}
+
+// RemoveImage calls remove unless a run or a node needs the image; no run begins meanwhile.
+func (m *Machine) RemoveImage(id string, remove func() error) error {
+	m.submits.Lock()
+	defer m.submits.Unlock()
+	if err := m.ImageInUse(id); err != nil {
+		return err
+	}
+	return remove()
 }
 
 // ImageInUse gives an error that names the run or the node which needs the image, nil when none does.

@@ -28,7 +28,7 @@ var onward = map[State][]State{
 	Powering:    {Netbooting, Agent, Known},
 	Netbooting:  {Agent, Known},
 	Agent:       {Installing, Known},
-	Installing:  {Installed, Agent},
+	Installing:  {Installed, Agent, Known},
 	Installed:   {Booted, Ready},
 	Booted:      {Ready},
 	Ready:       {CheckingBMC},

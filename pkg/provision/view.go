@@ -23,7 +23,7 @@ func (m *Machine) Nodes(ctx context.Context, refresh bool) ([]api.NodeView, erro
 		m.refresh(ctx)
 	}
 	r := m.Rack()
-	var out []api.NodeView
+	out := []api.NodeView{}
 	if mg := r.Management(); mg != nil {
 		out = append(out, m.managementView(mg))
 	}
@@ -65,8 +65,16 @@ func (m *Machine) managementView(n *rack.Node) api.NodeView {
 	}
 }
 
+// shown gives the record of a row, an empty one when the row went in this moment.
+func (m *Machine) shown(n *rack.Node) *Record {
+	if _, rec := m.node(n.Primary); rec != nil {
+		return rec
+	}
+	return &Record{MAC: n.Primary, State: Known}
+}
+
 func (m *Machine) view(n *rack.Node, full bool) api.NodeView {
-	_, rec := m.node(n.Primary)
+	rec := m.shown(n)
 	v := api.NodeView{
 		Name: n.Name, Where: n.Where(), PrimaryMAC: n.Primary.String(), BMCMAC: n.BMC.String(), SecondaryMAC: n.Secondary.String(),
 		Type: n.Type, State: string(rec.State), Since: rec.Since, Step: rec.Step, Reason: rec.Reason, Run: rec.Run, Clock: rec.Clock,
@@ -98,14 +106,23 @@ func (m *Machine) view(n *rack.Node, full bool) api.NodeView {
 		v.Identity, v.Hardware, v.Callback = rec.Identity, rec.Hardware, rec.Callback
 		v.LogTail = m.logs.tail(n.Name, logTail)
 	}
-	if v.Disk == nil && rec.Install != nil && rec.Hardware != nil {
-		for i := range rec.Hardware.Disks {
-			if diskName(&rec.Hardware.Disks[i]) == rec.Install.Disk {
-				v.Disk = &rec.Hardware.Disks[i]
-			}
-		}
+	if v.Disk == nil {
+		v.Disk = rec.installDisk()
 	}
 	return v
+}
+
+// installDisk finds the disk of the last install in the inventory; nil when it is not there.
+func (r *Record) installDisk() *api.Disk {
+	if r.Install == nil || r.Hardware == nil {
+		return nil
+	}
+	for i := range r.Hardware.Disks {
+		if d := &r.Hardware.Disks[i]; diskName(d) == r.Install.Disk {
+			return d
+		}
+	}
+	return nil
 }
 
 // Runs gives all runs, newest first, without their nodes.
@@ -116,7 +133,7 @@ func (m *Machine) Runs() []api.RunView {
 		ids = append(ids, id)
 	}
 	m.mu.Unlock()
-	var out []api.RunView
+	out := []api.RunView{}
 	for _, id := range ids {
 		if v, err := m.RunView(id); err == nil {
 			v.Nodes = nil

@@ -40,6 +40,7 @@ type world struct {
 	bus     *event.Bus
 
 	mu      sync.Mutex
+	plan    *rack.Plan // no address moves when rows go
 	machine *Machine
 	store   store.Store
 	stop    context.CancelFunc
@@ -63,6 +64,9 @@ type server struct {
 	failWrite int  // how many writes fail
 	plain     bool // the image takes no Ignition
 	mute      bool // the installed system never calls back
+	absent    bool // it never asks for anything once it is on
+	// silentBoot makes its installed system ask for no address.
+	silentBoot bool
 }
 
 const twoRows = `Primary MAC address,BMC MAC address,Secondary MAC address,Node Type,Comments
@@ -97,8 +101,11 @@ func (w *world) Load(context.Context) (*rack.Rack, *rack.Plan, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := rack.MakePlan(netip.MustParsePrefix("172.24.213.0/24"), r, nil)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	p, err := rack.MakePlan(netip.MustParsePrefix("172.24.213.0/24"), r, w.plan)
 	if err == nil {
+		w.plan = p
 		p.Apply(r)
 	}
 	return r, p, err
@@ -253,6 +260,9 @@ var tokenArg = regexp.MustCompile(api.ArgToken + `=(\S+)`)
 // life is one boot after the other until the server's installed system called back.
 func (s *server) life(ctx context.Context) {
 	from := s.w.addr(s.primary[5])
+	if s.absent {
+		return
+	}
 	for ctx.Err() == nil {
 		var script string
 		ok := s.again(ctx, func(m *Machine) (err error) {
@@ -268,6 +278,9 @@ func (s *server) life(ctx context.Context) {
 		if token := tokenArg.FindStringSubmatch(script); token != nil {
 			s.install(ctx, from, token[1])
 			continue
+		}
+		if s.silentBoot {
+			return
 		}
 		s.again(ctx, func(m *Machine) error { return m.SystemBoot(ctx, s.primary) })
 		s.callBack(ctx, from)
