@@ -24,6 +24,7 @@ type NodeView struct {
 	Address      string     `json:"address,omitempty"`
 	BMCAddress   string     `json:"bmc_address,omitempty"` // where the BMC is reached now; empty when unknown
 	BMCReached   bool       `json:"bmc_reached"`
+	BMCError     string     `json:"bmc_error,omitempty"` // why it was not reached when it was asked last
 	Power        Power      `json:"power,omitempty"`
 	State        string     `json:"state"` // of the state machine: known, ..., ready, failed, excluded
 	Since        time.Time  `json:"since,omitzero"`

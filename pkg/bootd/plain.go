@@ -30,6 +30,11 @@ func (s *Server) bootScript(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) nodeScript(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodHead {
+		// A boot token is given once: not to a question that cannot take it.
+		http.Error(w, "", http.StatusMethodNotAllowed)
+		return
+	}
 	q := r.URL.Query()
 	mac, err := rack.ParseMAC(q.Get("mac"))
 	if err != nil {

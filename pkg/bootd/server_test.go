@@ -215,6 +215,19 @@ func TestPlainPaths(t *testing.T) {
 	}
 }
 
+func TestHeadAsksForNoScript(t *testing.T) {
+	r := start(t)
+	r.script = func(BootQuery) (string, error) { return "#!ipxe\n", nil }
+	resp, err := http.Head(r.plain + "/ipxe?mac=52-54-00-00-00-01")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusMethodNotAllowed || len(r.asked) != 0 {
+		t.Errorf("status %d, asked %d times: a token was given away", resp.StatusCode, len(r.asked))
+	}
+}
+
 func TestAssetIsObserved(t *testing.T) {
 	r := start(t)
 	if status, _ := rawGet(t, r.plain, "/assets/images/id/data.zst", "Range: bytes=4-\r\n"); status != 206 {

@@ -90,6 +90,7 @@ func (r *nodePage) row(n *api.NodeView) {
 		bmc = append(bmc, "not reached")
 	}
 	r.line("BMC", strings.Join(bmc, ", "))
+	r.line("BMC says", n.BMCError)
 }
 
 func (r *nodePage) machine(n *api.NodeView) {

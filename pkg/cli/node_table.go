@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -25,7 +26,7 @@ func nodeTable(io *stdio.Streams, nodes []api.NodeView, now time.Time) error {
 		if n.Management {
 			bmc = "-"
 		}
-		t.Row(n.Name, n.PrimaryMAC, bmc, dash(string(n.Power)), stateText(n), moment(io, now, n.Since), dash(n.Address), dash(n.Reason))
+		t.Row(n.Name, n.PrimaryMAC, bmc, dash(string(n.Power)), stateText(n), moment(io, now, n.Since), dash(n.Address), dash(cmp.Or(n.Reason, n.BMCError)))
 		t.Color(4, stateColor(n.State))
 		if bmc == "no" {
 			t.Color(2, stdio.Bad)

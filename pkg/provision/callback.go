@@ -50,8 +50,14 @@ func (m *Machine) ready(ctx context.Context, n *rack.Node, rec *Record, body api
 		return nil
 	}
 	m.note(n.Primary, event.Event{Kind: event.Callback, Message: "the installed system called back as " + body.HostName, Run: rec.Run})
-	if rec.State == Installed || rec.State == Booted {
+	if rec.State == Installed || rec.State == Booted || rec.late() {
 		return m.transition(ctx, n.Primary, Ready, keep)
 	}
 	return m.update(ctx, n.Primary, keep)
+}
+
+// late reports whether the node is failed only because its installed system was slow to call back.
+func (r *Record) late() bool {
+	waited := r.Step == string(Installed) || r.Step == string(Booted)
+	return r.State == Failed && waited && r.Job == nil && r.Install != nil && r.Install.Complete
 }

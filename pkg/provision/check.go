@@ -200,16 +200,19 @@ func (m *Machine) readPower(ctx context.Context, n *rack.Node) (api.Power, error
 		return api.PowerUnknown, fmt.Errorf("%s: its BMC has no address in the plan", n.Where())
 	}
 	p, err := m.needs.BMCs.Power(ctx, n, addr)
-	m.reading(n.Primary, p, err == nil)
+	m.reading(n.Primary, p, err)
 	return p, err
 }
 
-// reading keeps what a BMC said last.
-func (m *Machine) reading(mac rack.MAC, p api.Power, reached bool) {
+// reading keeps what a BMC said last, or why it said nothing.
+func (m *Machine) reading(mac rack.MAC, p api.Power, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if l := m.live[mac]; l != nil {
-		l.power, l.reached = p, reached
+		l.power, l.reached, l.bmcError = p, err == nil, ""
+		if err != nil {
+			l.bmcError = sentence(err.Error())
+		}
 	}
 	m.wake()
 }

@@ -166,7 +166,7 @@ func (m *Machine) powerUp(ctx context.Context, n *rack.Node, rec *Record) error 
 		}
 		m.note(n.Primary, event.Event{Kind: event.BMCReading, Run: rec.Run, Message: "BMC: " + o.said})
 	}
-	m.reading(n.Primary, api.PowerOn, true)
+	m.reading(n.Primary, api.PowerOn, nil)
 	return m.transition(ctx, n.Primary, Netbooting, nil)
 }
 

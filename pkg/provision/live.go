@@ -22,6 +22,7 @@ type live struct {
 	progress *api.Progress
 	power    api.Power
 	reached  bool
+	bmcError string // why it was not reached
 	evidence []api.Evidence
 }
 

@@ -80,6 +80,16 @@ func TestSilentBMCEndsAtItsDeadline(t *testing.T) {
 	}
 }
 
+func TestBMCErrorIsShown(t *testing.T) {
+	w := newWorld(t)
+	w.servers[mac(3)].bmcErr = errRefused
+	m := w.start(nil)
+	nodes, err := m.Nodes(t.Context(), true)
+	if err != nil || nodes[1].BMCError != "" || !strings.Contains(nodes[2].BMCError, "refused") {
+		t.Errorf("%q and %q, %v", nodes[1].BMCError, nodes[2].BMCError, err)
+	}
+}
+
 func TestRunningServersAreLeftAlone(t *testing.T) {
 	w := newWorld(t)
 	s := w.servers[mac(2)]
@@ -136,8 +146,14 @@ func TestDeadlineNamesWhatWasSeenLast(t *testing.T) {
 	w.servers[mac(3)].mute = true
 	w.start(func(c *Config) { c.Deadlines.Boot = 20 * time.Millisecond })
 	v := w.runToEnd(request())
-	if _, rec := w.at().node(mac(3)); rec.State != Failed || !strings.Contains(rec.Reason, "last seen") {
+	n, rec := w.at().node(mac(3))
+	if rec.State != Failed || !strings.Contains(rec.Reason, "last seen") {
 		t.Errorf("%s: %s (run %s)", rec.State, rec.Reason, v.State)
+	}
+	// It comes late, but it comes.
+	err := w.at().Callback(t.Context(), w.addr(3), n.Name, api.SignalReady, rec.Install.Callback, api.Callback{HostName: n.Name})
+	if _, rec := w.at().node(mac(3)); err != nil || rec.State != Ready || rec.Reason != "" {
+		t.Errorf("after a late callback: %s %q, %v", rec.State, rec.Reason, err)
 	}
 }
 

@@ -32,7 +32,7 @@ var onward = map[State][]State{
 	Installed:   {Booted, Ready},
 	Booted:      {Ready},
 	Ready:       {CheckingBMC},
-	Failed:      {CheckingBMC},
+	Failed:      {CheckingBMC, Ready}, // ready: an installed system that called back after its deadline
 	Excluded:    {Known},
 }
 

@@ -96,7 +96,7 @@ func (m *Machine) view(n *rack.Node, full bool) api.NodeView {
 	}
 	m.mu.Lock()
 	if l := m.live[n.Primary]; l != nil {
-		v.Power, v.BMCReached, v.Progress = l.power, l.reached, l.progress
+		v.Power, v.BMCReached, v.BMCError, v.Progress = l.power, l.reached, l.bmcError, l.progress
 		if full {
 			v.Evidence = slices.Clone(l.evidence)
 		}
