@@ -2,7 +2,7 @@
 # Tells racker that this node is up: who it is, its SSH host keys, what runs. Needs curl and a POSIX shell. The token reaches
 # curl through a pipe: arguments are public. Exits 77 when racker refuses the token.
 set -eu
-dir=/etc/racker
+dir=${RACKER_DIR:-/etc/racker}
 
 # string prints its argument as a JSON string.
 string() {
@@ -21,10 +21,11 @@ host_keys() {
 
 # units prints the state of the units that racker looks at, by their real names, and of every failed one.
 units() {
+    id='' load='' active=''
     {
         {
             systemctl show -p Id -p LoadState -p ActiveState systemd-networkd.service ssh.service sshd.service ssh.socket \
-                sshd.socket racker-callback.service
+                sshd.socket racker-callback.service || true
             echo
         } | while IFS='=' read -r key value; do
             case $key in
@@ -62,7 +63,11 @@ post() {
         --header 'Content-Type: application/json' --data-binary "$json" "${url}ready" || true
 }
 
-say() { echo "racker: $1" | tee /dev/console; }
+# say tells the journal and the console, where there is one.
+say() {
+    echo "racker: $1"
+    echo "racker: $1" 2>/dev/null >/dev/console || true
+}
 
 read -r token <"$dir/callback-token"
 read -r url <"$dir/callback-url"
