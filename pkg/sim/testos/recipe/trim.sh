@@ -2,7 +2,6 @@
 
 trim_rootfs() {
   local work=$1 root=$2
-  umount -R "$root/dev" "$root/proc" "$root/run"
   ln -sf ../run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"
   printf '127.0.0.1 localhost\n::1 localhost\n' >"$root/etc/hosts"
   rm -rf "$root"/usr/share/{doc,man,info,locale,lintian,bug,bash-completion,i18n,pixmaps,perl5,gcc} \
@@ -12,8 +11,10 @@ trim_rootfs() {
   trim_units "$root"
   mkdir -p "$root/oem"
   # Systemd does this at its first boot, to enable what Ignition enables, and one bad unit would spoil it.
-  systemctl --root="$root" preset-all --preset-mode=enable-only >"$work/last.log" 2>&1
-  if [ -s "$work/last.log" ]; then cat "$work/last.log"; return 1; fi
+  # In the chroot: the machine that builds may have no systemd.
+  chroot "$root" systemctl preset-all --preset-mode=enable-only >"$work/last.log" 2>&1 || { cat "$work/last.log" >&2; return 1; }
+  if [ -s "$work/last.log" ]; then cat "$work/last.log" >&2; return 1; fi
+  umount -R "$root/dev" "$root/proc" "$root/run"
   # Nothing is out of date: keep ConditionNeedsUpdate= units asleep.
   touch "$root/etc/.updated" "$root/var/.updated"
 }
@@ -21,8 +22,10 @@ trim_rootfs() {
 # Some modules would be loaded for the devices and processor features that QEMU shows, and bring nothing.
 trim_modules() {
   local root=$1 kver=$2
-  rm -rf "$root/lib/modules/$kver/kernel/drivers/"{comedi,infiniband,hid,target,gpu,media,input,platform,thermal,cpufreq,powercap,usb,ata,cdrom} \
+  rm -rf "$root/lib/modules/$kver/kernel/drivers/"{comedi,infiniband,hid,target,gpu,media,platform,thermal,cpufreq,powercap,usb,ata,cdrom} \
     "$root/lib/modules/$kver/kernel/arch/x86/"{kvm,crypto,events}
+  # Not evdev: the power button is an input device.
+  find "$root/lib/modules/$kver/kernel/drivers/input" -type f ! -name evdev.ko -delete
   depmod -b "$root" "$kver"
   # The btrfs rule would load a module that only /oem needs.
   rm -f "$root"/usr/lib/udev/rules.d/{60-persistent-alsa,60-persistent-v4l,60-drm,60-evdev,60-input-id,60-persistent-input,60-sensor,60-fido-id,64-btrfs,70-joystick,70-mouse,70-touchpad,70-uaccess,71-seat,73-seat-late,75-probe_mtd,78-sound-card}.rules
