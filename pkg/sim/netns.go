@@ -122,24 +122,25 @@ func (n *namespace) inode() (uint64, error) {
 // return is given up: the runtime ends a thread whose locked goroutine ends.
 func onThread(fn func() error) error {
 	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
-		home, err := os.Open(threadNetwork)
-		if err != nil {
-			runtime.UnlockOSThread()
-			done <- fmt.Errorf("open own network namespace: %w", err)
-			return
-		}
-		defer home.Close()
-		err = fn()
-		if back := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); back != nil {
-			done <- errors.Join(err, fmt.Errorf("leave network namespace: %w", back))
-			return
-		}
-		runtime.UnlockOSThread()
-		done <- err
-	}()
+	go func() { done <- lockedThread(fn) }()
 	return <-done
+}
+
+// lockedThread is onThread's goroutine. Where the way back fails the thread stays locked, and ends with the goroutine.
+func lockedThread(fn func() error) error {
+	runtime.LockOSThread()
+	home, err := os.Open(threadNetwork)
+	if err != nil {
+		runtime.UnlockOSThread()
+		return fmt.Errorf("open own network namespace: %w", err)
+	}
+	defer home.Close()
+	err = fn()
+	if back := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); back != nil {
+		return errors.Join(err, fmt.Errorf("leave network namespace: %w", back))
+	}
+	runtime.UnlockOSThread()
+	return err
 }
 
 // sysctl writes a setting of the calling thread's network namespace. One that this kernel does not have is no error.
