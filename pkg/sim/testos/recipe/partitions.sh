@@ -11,7 +11,7 @@ make_partitions() {
   step 'other partitions'
   rm -rf "$work/oem"; mkdir -p "$work/oem"
   truncate -s 128M "$work/oem.img"
-  mkfs.btrfs -q -f -L OEM -U 3ec08e7d-3cb4-4d51-8ae1-25c0e7d37a2f --mixed --rootdir "$work/oem" "$work/oem.img" 2>/dev/null
+  mkfs.btrfs -q -f -L OEM -U 3ec08e7d-3cb4-4d51-8ae1-25c0e7d37a2f --mixed --rootdir "$work/oem" "$work/oem.img" >/dev/null 2>&1
 
   truncate -s 256M "$work/rootfs.img"
   mkfs.ext4 -q -L ROOT -m 0 -E lazy_itable_init=1,lazy_journal_init=1 -J size=4 "$work/rootfs.img"

@@ -28,7 +28,7 @@ trim_modules() {
   find "$root/lib/modules/$kver/kernel/drivers/input" -type f ! -name evdev.ko -delete
   depmod -b "$root" "$kver"
   # The btrfs rule would load a module that only /oem needs.
-  rm -f "$root"/usr/lib/udev/rules.d/{60-persistent-alsa,60-persistent-v4l,60-drm,60-evdev,60-input-id,60-persistent-input,60-sensor,60-fido-id,64-btrfs,70-joystick,70-mouse,70-touchpad,70-uaccess,71-seat,73-seat-late,75-probe_mtd,78-sound-card}.rules
+  rm -f "$root"/usr/lib/udev/rules.d/{60-persistent-alsa,60-persistent-v4l,60-drm,60-evdev,60-persistent-input,60-sensor,60-fido-id,64-btrfs,70-joystick,70-mouse,70-touchpad,70-uaccess,71-seat,73-seat-late,75-probe_mtd,78-sound-card}.rules
 }
 
 # trim_units keeps the units of the list. The first boot's presets take time that grows with the square of the number of units.
