@@ -10,7 +10,7 @@ import (
 	"github.com/racker-project/racker/pkg/stdio"
 )
 
-// contract is the command line of design.md 6: names that scripts rely on. A command outside of it is a mistake in
+// contract is the command line as scripts know it: names that scripts rely on. A command outside of it is a mistake in
 // the command or a decision to be taken there first.
 const contract = `
 factory check|discover|import|export|set-credentials|reset|gen-ssh-key
