@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/racker-project/racker/pkg/api"
 	"github.com/racker-project/racker/pkg/internal/vmtest"
 	"github.com/racker-project/racker/pkg/sim"
 )
@@ -53,8 +54,7 @@ func (s *site) networkBootAgain(nodes []string) {
 	for _, name := range nodes {
 		s.WaitConsole(bootTime, name, name+" login:", 1) // the callback may be earlier than the prompt
 		v := s.show(name)
-		s.MustRun(s.t.Context(), "ipmitool", "-I", "lanplus", "-C", "17", "-H", v.BMCAddress, "-U", "USER", "-P", "PASS",
-			"chassis", "bootdev", "pxe", "options=persistent")
+		s.bootDevice(v, "pxe", "options=persistent")
 		s.Power(name, sim.OrderReset)
 	}
 	for _, name := range nodes {
@@ -65,9 +65,18 @@ func (s *site) networkBootAgain(nodes []string) {
 	}
 }
 
-// liveWithoutRacker stops the daemon and power-cycles every node, network first as before.
+// bootDevice sets a server's boot device as an operator would.
+func (s *site) bootDevice(v api.NodeView, device, options string) {
+	s.t.Helper()
+	s.MustRun(s.t.Context(), "ipmitool", "-I", "lanplus", "-C", "17", "-H", v.BMCAddress, "-U", "USER", "-P", "PASS",
+		"chassis", "bootdev", device, options)
+}
+
+// liveWithoutRacker stops the daemon and power-cycles every node. Those with BIOS still try the network first; the one with
+// UEFI gets back the boot device that racker left it with, since its firmware waits minutes for each kind of network boot.
 func (s *site) liveWithoutRacker(nodes []string) {
 	s.t.Helper()
+	s.bootDevice(s.show("node-2"), "disk", "options=persistent,efiboot")
 	if took := s.stopServe(); took > 2*time.Second {
 		s.t.Errorf("an idle daemon took %s to stop", took)
 	}
