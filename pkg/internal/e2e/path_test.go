@@ -76,7 +76,7 @@ func (s *site) bootDevice(v api.NodeView, device, options string) {
 // UEFI gets back the boot device that racker left it with, since its firmware waits minutes for each kind of network boot.
 func (s *site) liveWithoutRacker(nodes []string) {
 	s.t.Helper()
-	s.bootDevice(s.show("node-2"), "disk", "options=persistent,efiboot")
+	s.bootDevice(s.show("node-2"), "disk", "options=persistent")
 	if took := s.stopServe(); took > 2*time.Second {
 		s.t.Errorf("an idle daemon took %s to stop", took)
 	}
