@@ -160,7 +160,12 @@ func TestBuildFails(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("building needs root")
 	}
-	cache := t.TempDir()
+	// debootstrap makes device nodes, which /tmp may not allow.
+	cache, err := os.MkdirTemp("/var/tmp", "racker-testos-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(cache) }) // the test says what is left in it
 	var log bytes.Buffer
 	if _, err := Build(t.Context(), Options{CacheDir: cache, Log: &log, Mirror: "http://127.0.0.1:1/debian"}); err == nil {
 		t.Fatal("no error")
