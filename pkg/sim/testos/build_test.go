@@ -130,13 +130,28 @@ func TestLockWaits(t *testing.T) {
 	}
 }
 
+// cacheOnDisk is a directory where device nodes work: in a container /tmp may be mounted without.
+func cacheOnDisk(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/var/tmp", "testos-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
 // TestBuildIsKilled cancels a build in its first step: its processes end and its directory goes.
 func TestBuildIsKilled(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
 		t.Skip("building needs root")
 	}
-	cache := t.TempDir()
+	cache := cacheOnDisk(t)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	stop := errors.New("stop")
 	log := writerFunc(func(p []byte) (int, error) {
