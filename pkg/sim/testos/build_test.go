@@ -130,10 +130,10 @@ func TestLockWaits(t *testing.T) {
 	}
 }
 
-// cacheOnDisk is a directory where device nodes work: in a container /tmp may be mounted without.
+// cacheOnDisk is a directory where debootstrap may make device nodes: in a container /tmp may be mounted without.
 func cacheOnDisk(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("/var/tmp", "testos-")
+	dir, err := os.MkdirTemp("/var/tmp", "racker-testos-")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,12 +175,7 @@ func TestBuildFails(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("building needs root")
 	}
-	// debootstrap makes device nodes, which /tmp may not allow.
-	cache, err := os.MkdirTemp("/var/tmp", "racker-testos-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(cache) }) // the test says what is left in it
+	cache := cacheOnDisk(t)
 	var log bytes.Buffer
 	if _, err := Build(t.Context(), Options{CacheDir: cache, Log: &log, Mirror: "http://127.0.0.1:1/debian"}); err == nil {
 		t.Fatal("no error")
