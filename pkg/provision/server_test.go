@@ -166,4 +166,3 @@ func (s *server) callBack(ctx context.Context, from netip.Addr) {
 		return m.Callback(ctx, from, n.Name, api.SignalReady, rec.Install.Callback, api.Callback{HostName: n.Name, HostKeys: []string{"256 SHA256:x"}})
 	})
 }
-
