@@ -90,7 +90,7 @@ func TestNotApplied(t *testing.T) {
 			return c.SetPower(ctx, t, true)
 		}, "it reads off after"},
 		"power on, and the caller's patience ends": {quirks{deafPower: true}, func(ctx context.Context, _ *racker.Client, t racker.Target) error {
-			ctx, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
+			ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 			defer cancel()
 			return racker.New(racker.Config{Poll: 5 * time.Millisecond}).SetPower(ctx, t, true)
 		}, "it reads off after"},

@@ -141,7 +141,7 @@ func run(t *testing.T, cfg vbmc.Config, host vbmc.Host) (*vbmc.BMC, bmc.Target) 
 
 func testContext(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
