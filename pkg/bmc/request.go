@@ -117,8 +117,12 @@ func (c *Client) settle(ctx context.Context, t Target, what string, limit time.D
 	}
 }
 
-// late tells whether ctx has reached its deadline, rather than been cancelled.
-func late(ctx context.Context) bool { return errors.Is(ctx.Err(), context.DeadlineExceeded) }
+// late tells whether ctx has reached its deadline, rather than been cancelled. It looks at the clock: a socket with the
+// same deadline may give up a moment before ctx knows that its own has passed.
+func late(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return errors.Is(ctx.Err(), context.DeadlineExceeded) || ctx.Err() == nil && ok && !time.Now().Before(deadline)
+}
 
 // notApplied is the error for a change that reads back as now.
 func notApplied(t Target, what, now string, waited time.Duration) error {
