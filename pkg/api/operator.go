@@ -40,7 +40,14 @@ type NodeView struct {
 	Clock        string     `json:"clock,omitempty"` // what the node's clock said at check-in, when it was wrong
 	Callback     *Callback  `json:"callback,omitempty"`
 	Evidence     []Evidence `json:"evidence,omitempty"` // newest last
-	LogTail      string     `json:"log_tail,omitempty"`
+	// Diagnosis says in one sentence why a node that should go on does not; empty when nothing is wrong.
+	Diagnosis string `json:"diagnosis,omitempty"`
+	// Deadline is how long the node may still stay in its state without news, in seconds; 0 when nothing is waited for.
+	Deadline int    `json:"deadline,omitempty"`
+	Tries    int    `json:"tries,omitempty"`   // attempts of the run at this node
+	Held     bool   `json:"held,omitempty"`    // waits in the microkernel, as its run was told
+	Adopted  bool   `json:"adopted,omitempty"` // racker did not install it
+	LogTail  string `json:"log_tail,omitempty"`
 }
 
 // Evidence is one fact of a node's timeline.
@@ -55,26 +62,37 @@ type RunRequest struct {
 	Provision string `json:"provision"` // "image"
 	Image     string `json:"image"`     // ID or name of an image
 	// Nodes names the servers; empty means all.
-	Nodes               []string `json:"nodes,omitempty"`
-	Exclude             []string `json:"exclude,omitempty"`
-	OnFailure           string   `json:"on_failure"` // "cancel" or "retry"
-	Retries             int      `json:"retries"`
-	PowerCycleRunning   bool     `json:"power_cycle_running,omitempty"`
+	Nodes             []string `json:"nodes,omitempty"`
+	Exclude           []string `json:"exclude,omitempty"`
+	OnFailure         string   `json:"on_failure"` // one of the OnFailure words
+	Retries           int      `json:"retries"`
+	PowerCycleRunning bool     `json:"power_cycle_running,omitempty"`
+	Canary            string   `json:"canary,omitempty"`  // one of the Canary words
+	StopAt            string   `json:"stop_at,omitempty"` // "" or StopAtAgent
+	// NotAfter is when the last node may start; zero means any time.
+	NotAfter time.Time `json:"not_after,omitzero"`
+	// MinReady is how many ready nodes make the run a success; 0 means all.
+	MinReady            int      `json:"min_ready,omitempty"`
 	SSHKeys             []string `json:"ssh_keys,omitempty"` // for the core user
 	CommandLineForAudit string   `json:"command_line,omitempty"`
 }
 
 // RunView is a run as the operator sees it.
 type RunView struct {
-	ID      string     `json:"id"`
-	State   string     `json:"state"` // running, done, failed, cancelled
-	Image   string     `json:"image"`
-	Began   time.Time  `json:"began"`
-	Ended   time.Time  `json:"ended,omitzero"`
-	Stages  []Stage    `json:"stages"`
-	Nodes   []NodeView `json:"nodes"`
-	Reason  string     `json:"reason,omitempty"`
-	Skipped []string   `json:"skipped,omitempty"` // servers left out, each with its reason
+	ID    string `json:"id"`
+	State string `json:"state"` // running, done, failed, cancelled
+	// Changed is false when the request asked for what is already so: then nothing was done.
+	Changed bool `json:"changed"`
+	// Questions are open: the run waits for an Answer at these nodes, while the others go on.
+	Questions []Question `json:"questions,omitempty"`
+	Request   RunRequest `json:"request"`
+	Image     string     `json:"image"`
+	Began     time.Time  `json:"began"`
+	Ended     time.Time  `json:"ended,omitzero"`
+	Stages    []Stage    `json:"stages"`
+	Nodes     []NodeView `json:"nodes"`
+	Reason    string     `json:"reason,omitempty"`
+	Skipped   []string   `json:"skipped,omitempty"` // servers left out, each with its reason
 	// Code is the exit code that the run deserves: 0, 1, 3 or 6.
 	Code int `json:"code"`
 }
