@@ -22,6 +22,7 @@ import (
 type Client struct {
 	socket string
 	http   *http.Client
+	header http.Header // of every request
 }
 
 // maxErrorBody bounds what is read of the body of a failed request, in bytes.
@@ -85,26 +86,6 @@ func (c *Client) Node(ctx context.Context, word string) (NodeView, error) {
 	return call[NodeView](ctx, c, http.MethodGet, "/v1/nodes/"+url.PathEscape(word), nil)
 }
 
-// SubmitRun orders a run; it goes on without its client.
-func (c *Client) SubmitRun(ctx context.Context, req RunRequest) (RunView, error) {
-	return call[RunView](ctx, c, http.MethodPost, "/v1/runs", req)
-}
-
-// Runs lists all runs.
-func (c *Client) Runs(ctx context.Context) ([]RunView, error) {
-	return call[[]RunView](ctx, c, http.MethodGet, "/v1/runs", nil)
-}
-
-// Run gives one run.
-func (c *Client) Run(ctx context.Context, id string) (RunView, error) {
-	return call[RunView](ctx, c, http.MethodGet, "/v1/runs/"+url.PathEscape(id), nil)
-}
-
-// CancelRun stops a run; nodes that are being written are left in the microkernel.
-func (c *Client) CancelRun(ctx context.Context, id string) (RunView, error) {
-	return call[RunView](ctx, c, http.MethodPost, "/v1/runs/"+url.PathEscape(id)+"/cancel", nil)
-}
-
 // Images lists the images that the daemon holds.
 func (c *Client) Images(ctx context.Context) ([]ImageView, error) {
 	return call[[]ImageView](ctx, c, http.MethodGet, "/v1/images", nil)
@@ -148,6 +129,9 @@ func (c *Client) do(ctx context.Context, method, path string, body io.Reader, ki
 	req, err := http.NewRequestWithContext(ctx, method, "http://racker"+path, body)
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", method, path, err)
+	}
+	if c.header != nil {
+		req.Header = c.header.Clone()
 	}
 	if body != nil {
 		req.Header.Set("Content-Type", kind)

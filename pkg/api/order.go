@@ -105,7 +105,7 @@ type ReloadView struct {
 // comes from the socket.
 const (
 	CommandHeader  = "Racker-Command"   // the command line, percent-encoded
-	SudoUserHeader = "Racker-Sudo-User" // SUDO_USER of the caller
+	SudoUserHeader = "Racker-Sudo-User" // SUDO_USER of the caller, percent-encoded
 )
 
 // AuditEntry is one line of the audit: GET /v1/audit. Each has the hash of the one before.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -22,37 +21,14 @@ import (
 	"github.com/racker-project/racker/pkg/event"
 )
 
-// Operator answers the operator API.
-type Operator interface {
-	Rack(ctx context.Context) (api.RackView, error)
-	Nodes(ctx context.Context, refresh bool) ([]api.NodeView, error)
-	Node(ctx context.Context, word string) (api.NodeView, error)
-	Submit(ctx context.Context, req api.RunRequest) (api.RunView, error)
-	Runs() []api.RunView
-	RunView(id string) (api.RunView, error)
-	Cancel(ctx context.Context, id string) (api.RunView, error)
-	Leases(ctx context.Context) ([]api.LeaseView, error)
-}
-
-// Images is the library of OS images behind the API.
-type Images interface {
-	List(ctx context.Context) ([]api.ImageView, error)
-	// Add reads a file of any supported compression. sha256, of the file, may be empty.
-	Add(ctx context.Context, name, sha256 string, r io.Reader, progress func(read int64)) (api.ImageView, error)
-	Remove(ctx context.Context, id string) error
-}
-
-// Events is the stream of what happens; a reader that is too slow finds its channel closed.
-type Events interface {
-	Subscribe(ctx context.Context, after uint64) <-chan event.Event
-}
-
 // API serves the operator API on a unix socket. Only root and the socket's group may connect.
 type API struct {
 	Path     string
 	Operator Operator
 	Images   Images
 	Events   Events
+	Orders   Orders  // nil: orders to nodes, and answers, are refused
+	Audit    Auditor // nil: nothing is kept
 	// Explain gives an error its exit code and hint.
 	Explain func(error) *api.Error
 	Log     *slog.Logger
@@ -165,6 +141,15 @@ func (a *API) handler() http.Handler {
 		reply(a, w, r, func() (any, error) { return struct{}{}, a.Images.Remove(r.Context(), r.PathValue("image")) })
 	})
 	mux.HandleFunc("GET /v1/events", a.events)
+	mux.HandleFunc("GET /v1/audit", func(w http.ResponseWriter, r *http.Request) {
+		reply(a, w, r, func() (any, error) {
+			if a.Audit == nil {
+				return api.AuditView{Entries: []api.AuditEntry{}}, nil
+			}
+			return a.Audit.View(r.Context())
+		})
+	})
+	a.orders(mux)
 	return mux
 }
 
@@ -196,15 +181,10 @@ func (a *API) fail(w http.ResponseWriter, err error) {
 	_ = json.NewEncoder(w).Encode(e) // the caller has gone
 }
 
-// maxRequest bounds the body of an order, in bytes; a rack of a /16 named node by node fits.
-const maxRequest = 8 << 20
-
 func (a *API) submit(w http.ResponseWriter, r *http.Request) {
 	var req api.RunRequest
-	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&req); err != nil {
-		a.fail(w, &api.Error{Message: "run request: " + err.Error(), Code: 2})
+	if err := decode(w, r, &req); err != nil {
+		a.fail(w, err)
 		return
 	}
 	reply(a, w, r, func() (any, error) { return a.Operator.Submit(r.Context(), req) })

@@ -1,0 +1,55 @@
+package daemon
+
+import (
+	"context"
+	"io"
+
+	"github.com/racker-project/racker/pkg/api"
+	"github.com/racker-project/racker/pkg/event"
+)
+
+// Operator answers the operator API. Its errors reach the caller through API.Explain.
+type Operator interface {
+	Rack(ctx context.Context) (api.RackView, error)
+	Nodes(ctx context.Context, refresh bool) ([]api.NodeView, error)
+	Node(ctx context.Context, word string) (api.NodeView, error)
+	Submit(ctx context.Context, req api.RunRequest) (api.RunView, error)
+	Runs() []api.RunView
+	RunView(id string) (api.RunView, error)
+	Cancel(ctx context.Context, id string) (api.RunView, error)
+	Leases(ctx context.Context) ([]api.LeaseView, error)
+}
+
+// Orders carries out the orders at single nodes, and takes answers to the questions of runs.
+type Orders interface {
+	Answer(ctx context.Context, run string, a api.Answer) (api.RunView, error)
+	Reprovision(ctx context.Context, node string, r api.Reprovision) (api.RunView, error)
+	Boot(ctx context.Context, node string, o api.BootOrder) (api.RunView, error)
+	Power(ctx context.Context, node string, o api.PowerOrder) (api.OrderView, error)
+	Exclude(ctx context.Context, node string) (api.OrderView, error)
+	Include(ctx context.Context, node string) (api.OrderView, error)
+	Adopt(ctx context.Context, node string) (api.OrderView, error)
+	Replace(ctx context.Context, node string, r api.Replace) (api.OrderView, error)
+	// Reread reads nodes.csv again.
+	Reread(ctx context.Context) (api.ReloadView, error)
+}
+
+// Images is the library of OS images behind the API.
+type Images interface {
+	List(ctx context.Context) ([]api.ImageView, error)
+	// Add reads a file of any supported compression. sha256, of the file, may be empty.
+	Add(ctx context.Context, name, sha256 string, r io.Reader, progress func(read int64)) (api.ImageView, error)
+	Remove(ctx context.Context, id string) error
+}
+
+// Events is the stream of what happens; a reader that is too slow finds its channel closed.
+type Events interface {
+	Subscribe(ctx context.Context, after uint64) <-chan event.Event
+}
+
+// Auditor keeps the orders. Append numbers, dates and chains an entry, and returns once it is on disk.
+type Auditor interface {
+	Append(e api.AuditEntry) (api.AuditEntry, error)
+	// View gives all entries that are kept and says where the chain does not hold.
+	View(ctx context.Context) (api.AuditView, error)
+}
