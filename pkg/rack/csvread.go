@@ -37,6 +37,8 @@ type csvFile struct {
 	name string
 	opt  ReadOptions
 	errs []*CSVError
+	src  string // the text without its byte order mark
+	top  record // its first line
 	head header
 	rows []record
 	text []row
@@ -65,7 +67,9 @@ func (f *csvFile) read(text string) (*Rack, error) {
 		f.fail(position{1, 1}, "the file is UTF-16", "save it as UTF-8")
 		return nil, nil
 	}
-	records := newScanner(text, f.fail).records()
+	scan := newScanner(text, f.fail)
+	f.src = scan.src
+	records := scan.records()
 	if len(records) == 0 {
 		f.fail(position{1, 1}, "no header: the file is empty",
 			"the first line names the columns: "+strings.Join(titles()[:standardColumns], ", "))
@@ -76,7 +80,7 @@ func (f *csvFile) read(text string) (*Rack, error) {
 		return nil, nil
 	}
 	head, isRow := f.header(records[0])
-	f.head, f.rows = head, records
+	f.top, f.head, f.rows = records[0], head, records
 	if !isRow {
 		f.rows = records[1:]
 	}

@@ -19,10 +19,12 @@ type scanner struct {
 // position is a place in the file, both counted from 1.
 type position struct{ line, col int }
 
-// cell is one value with the place where it begins.
+// cell is one value with the place where it begins. Its bytes, quotes included and blanks around it not, are those from
+// offset from up to offset to of the text without its byte order mark.
 type cell struct {
-	text string
-	at   position
+	text     string
+	at       position
+	from, to int
 }
 
 // record is one row with the place behind its last value.
@@ -112,12 +114,13 @@ func (s *scanner) record() record {
 // cell reads one value up to, but without, the comma or line ending behind it.
 func (s *scanner) cell() cell {
 	s.skipBlanks()
-	c := cell{at: s.at()}
+	c := cell{at: s.at(), from: s.pos}
 	if r, _ := s.peek(); r == '"' {
 		c.text = strings.TrimSpace(s.quoted())
-		return c
+	} else {
+		c.text = strings.TrimSpace(s.until(','))
 	}
-	c.text = strings.TrimSpace(s.until(','))
+	c.to = c.from + len(strings.TrimSpace(s.src[c.from:s.pos]))
 	return c
 }
 
