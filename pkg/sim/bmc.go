@@ -21,7 +21,7 @@ type unit struct {
 }
 
 // newUnit makes the BMC of a server, with the credentials of its row, or the rack's.
-func newUnit(s *server, ns *namespace, user, password string, log *slog.Logger) (*unit, error) {
+func newUnit(s *server, ns *Namespace, user, password string, log *slog.Logger) (*unit, error) {
 	n := s.node
 	cfg := vbmc.Config{
 		Name: n.Name + "-bmc", MAC: n.BMC, User: or(n.BMCUser, user), Password: password,
@@ -47,11 +47,11 @@ func newUnit(s *server, ns *namespace, user, password string, log *slog.Logger) 
 }
 
 // staticBMC gives a BMC that has an address of its own that address, in the internal network.
-func staticBMC(ns *namespace, n *rack.Node, prefix netip.Prefix) error {
+func staticBMC(ns *Namespace, n *rack.Node, prefix netip.Prefix) error {
 	if !n.BMCAddress.IsValid() {
 		return nil
 	}
-	return ns.address(bmcInterface, netip.PrefixFrom(n.BMCAddress, prefix.Bits()))
+	return ns.Address(bmcInterface, netip.PrefixFrom(n.BMCAddress, prefix.Bits()))
 }
 
 // PowerState implements vbmc.Host.

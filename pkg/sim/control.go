@@ -13,9 +13,6 @@ import (
 	"time"
 )
 
-// errDown ends the supervisor's group when POST /down was asked for.
-var errDown = errors.New("down")
-
 // controlTimeout bounds one request to the supervisor; a power order waits for QEMU.
 const controlTimeout = time.Minute
 
@@ -26,7 +23,7 @@ const controlTimeout = time.Minute
 //	POST /nodes/NAME/power   {"order": "on" | "off" | "reset" | "soft"}
 //	POST /nodes/NAME/faults  Faults, which replace those that were
 type control struct {
-	rack     *Rack
+	rack     Machines
 	listener net.Listener
 	server   *http.Server
 	down     chan struct{}
@@ -44,9 +41,9 @@ type problem struct {
 }
 
 // newControl binds the socket.
-func newControl(r *Rack) (*control, error) {
-	c := &control{rack: r, down: make(chan struct{})}
-	err := inFolder(string(r.folder), func(dir string) error {
+func newControl(folder Folder, m Machines) (*control, error) {
+	c := &control{rack: m, down: make(chan struct{})}
+	err := inFolder(string(folder), func(dir string) error {
 		var err error
 		c.listener, err = net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(dir, controlFile), Net: "unix"})
 		return err
@@ -64,7 +61,7 @@ func newControl(r *Rack) (*control, error) {
 	return c, nil
 }
 
-// run serves until ctx is done (nil) or down is asked for (errDown).
+// run serves until ctx is done (nil) or down is asked for (ErrDown).
 func (c *control) run(ctx context.Context) error {
 	served := make(chan error, 1)
 	go func() { served <- c.server.Serve(c.listener) }()
@@ -73,7 +70,7 @@ func (c *control) run(ctx context.Context) error {
 	case err = <-served:
 		return fmt.Errorf("serve control socket: %w", err)
 	case <-c.down:
-		err = errDown
+		err = ErrDown
 	case <-ctx.Done():
 	}
 	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
@@ -106,17 +103,17 @@ func (c *control) askDown(w http.ResponseWriter, _ *http.Request) {
 
 func (c *control) power(w http.ResponseWriter, r *http.Request) {
 	var req powerRequest
-	c.change(w, r, &req, func(s *server) error { return s.Order(req.Order) })
+	c.change(w, r, &req, func(s Controlled) error { return s.Order(req.Order) })
 }
 
 func (c *control) faults(w http.ResponseWriter, r *http.Request) {
 	var req Faults
-	c.change(w, r, &req, func(s *server) error { return s.SetFaults(req) })
+	c.change(w, r, &req, func(s Controlled) error { return s.SetFaults(req) })
 }
 
 // change reads a request about one server into req, and does it.
-func (c *control) change(w http.ResponseWriter, r *http.Request, req any, do func(*server) error) {
-	s := c.rack.find(r.PathValue("name"))
+func (c *control) change(w http.ResponseWriter, r *http.Request, req any, do func(Controlled) error) {
+	s := c.rack.Find(r.PathValue("name"))
 	if s == nil {
 		answer(w, http.StatusNotFound, problem{"no server " + r.PathValue("name") + " in this rack"})
 		return

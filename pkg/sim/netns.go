@@ -17,17 +17,17 @@ import (
 // threadNetwork is the network namespace of the calling thread.
 const threadNetwork = "/proc/thread-self/ns/net"
 
-// namespace is a network namespace that lives as long as its file is open, or a process is in it.
-type namespace struct {
+// Namespace is a network namespace that lives as long as its file is open, or a process is in it.
+type Namespace struct {
 	file *os.File
 	// links talks to the kernel inside the namespace.
 	links *netlink.Handle
 }
 
-// newNamespace makes an empty network namespace with its loopback up. With IPv6 off nothing but the rack's own programs
+// NewNamespace makes an empty network namespace with its loopback up. With IPv6 off nothing but the rack's own programs
 // speaks in it; a management node has it on, as real ones do.
-func newNamespace(ipv6 bool) (*namespace, error) {
-	n := &namespace{}
+func NewNamespace(ipv6 bool) (*Namespace, error) {
+	n := &Namespace{}
 	err := onThread(func() error {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			return fmt.Errorf("make network namespace: %w", err)
@@ -54,14 +54,14 @@ func newNamespace(ipv6 bool) (*namespace, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open netlink in new namespace: %w", err), n.Close())
 	}
-	if err := n.up("lo"); err != nil {
+	if err := n.Up("lo"); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
 	return n, nil
 }
 
 // Close lets go of the namespace.
-func (n *namespace) Close() error {
+func (n *Namespace) Close() error {
 	if n == nil || n.file == nil {
 		return nil
 	}
@@ -71,8 +71,8 @@ func (n *namespace) Close() error {
 	return n.file.Close()
 }
 
-// do runs fn on a thread inside the namespace. Sockets, files and processes that fn opens stay in it.
-func (n *namespace) do(fn func() error) error {
+// Do runs fn on a thread inside the namespace. Sockets, files and processes that fn opens stay in it.
+func (n *Namespace) Do(fn func() error) error {
 	return onThread(func() error {
 		if err := unix.Setns(int(n.file.Fd()), unix.CLONE_NEWNET); err != nil {
 			return fmt.Errorf("enter network namespace: %w", err)
@@ -81,8 +81,8 @@ func (n *namespace) do(fn func() error) error {
 	})
 }
 
-// up sets an interface up.
-func (n *namespace) up(name string) error {
+// Up sets an interface up.
+func (n *Namespace) Up(name string) error {
 	link, err := n.links.LinkByName(name)
 	if err == nil {
 		err = n.links.LinkSetUp(link)
@@ -93,8 +93,8 @@ func (n *namespace) up(name string) error {
 	return nil
 }
 
-// address gives an interface an address.
-func (n *namespace) address(name string, addr netip.Prefix) error {
+// Address gives an interface an address.
+func (n *Namespace) Address(name string, addr netip.Prefix) error {
 	link, err := n.links.LinkByName(name)
 	if err != nil {
 		return fmt.Errorf("find interface %s: %w", name, err)
@@ -109,8 +109,43 @@ func (n *namespace) address(name string, addr netip.Prefix) error {
 	return nil
 }
 
+// Links talks to the kernel inside the namespace.
+func (n *Namespace) Links() *netlink.Handle { return n.links }
+
+// File is the open namespace; it is open until Close.
+func (n *Namespace) File() *os.File { return n.file }
+
+// Tap makes a network interface whose other side is the returned file: Ethernet frames, each behind a virtio-net header
+// (IFF_VNET_HDR). The interface goes when the last copy of the file is closed.
+func (n *Namespace) Tap(name string) (*os.File, error) {
+	var tap *os.File
+	err := n.Do(func() error {
+		fd, err := unix.Open(tunDevice, unix.O_RDWR|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return fmt.Errorf("open %s: %w", tunDevice, err)
+		}
+		tap = os.NewFile(uintptr(fd), tunDevice)
+		req, err := unix.NewIfreq(name)
+		if err != nil {
+			return fmt.Errorf("make tap %s: %w", name, err)
+		}
+		req.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI | unix.IFF_VNET_HDR)
+		if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, req); err != nil {
+			return fmt.Errorf("make tap %s: %w", name, err)
+		}
+		return nil
+	})
+	if err != nil {
+		if tap != nil {
+			tap.Close()
+		}
+		return nil, err
+	}
+	return tap, nil
+}
+
 // inode identifies the namespace on this host while it exists.
-func (n *namespace) inode() (uint64, error) {
+func (n *Namespace) inode() (uint64, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(int(n.file.Fd()), &st); err != nil {
 		return 0, fmt.Errorf("stat network namespace: %w", err)

@@ -14,10 +14,10 @@ import (
 )
 
 // testNetwork cables the default rack.
-func testNetwork(t *testing.T) *network {
+func testNetwork(t *testing.T) *Network {
 	t.Helper()
 	r := testRack(t)
-	n, err := newNetwork(r.Management(), r.Servers())
+	n, err := NewNetwork(r.Management(), r.Servers())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,19 +36,19 @@ func TestRacksAreApart(t *testing.T) {
 		at := netip.MustParseAddr("172.24.213.9")
 		for _, name := range []string{"first", "second"} {
 			n := testNetwork(t)
-			if err := n.mgmt.address(InternalInterface, managementAddress(prefix)); err != nil {
+			if err := n.Management.Address(InternalInterface, ManagementAddress(prefix)); err != nil {
 				t.Fatal(err)
 			}
 			bmc := n.bmcs["node-1"]
-			if err := bmc.address(bmcInterface, netip.PrefixFrom(at, prefix.Bits())); err != nil {
+			if err := bmc.Address(bmcInterface, netip.PrefixFrom(at, prefix.Bits())); err != nil {
 				t.Fatal(err)
 			}
 			var server, client *net.UDPConn
-			must(t, bmc.do(func() (err error) {
+			must(t, bmc.Do(func() (err error) {
 				server, err = net.ListenUDP("udp4", &net.UDPAddr{IP: at.AsSlice(), Port: 623})
 				return err
 			}))
-			must(t, n.mgmt.do(func() (err error) {
+			must(t, n.Management.Do(func() (err error) {
 				client, err = net.DialUDP("udp4", nil, &net.UDPAddr{IP: at.AsSlice(), Port: 623})
 				return err
 			}))
@@ -74,7 +74,7 @@ func TestCabling(t *testing.T) {
 	nettest.Run(t, func(t *testing.T, _ *nettest.Net) {
 		n := testNetwork(t)
 		for name, mac := range map[string]string{InternalInterface: "52:54:00:00:02:01", PublicInterface: "52:54:00:00:00:01"} {
-			if link, err := n.mgmt.links.LinkByName(name); err != nil || link.Attrs().HardwareAddr.String() != mac {
+			if link, err := n.Management.links.LinkByName(name); err != nil || link.Attrs().HardwareAddr.String() != mac {
 				t.Errorf("the management node's %s is %+v, want MAC %s (%v)", name, link, mac, err)
 			}
 		}
@@ -88,22 +88,22 @@ func TestCabling(t *testing.T) {
 func TestTap(t *testing.T) {
 	nettest.Run(t, func(t *testing.T, _ *nettest.Net) {
 		n := testNetwork(t)
-		tap, err := n.tap("srv1-int", bridgeInternal)
+		tap, err := n.Tap("srv1-int", BridgeInternal)
 		if os.IsNotExist(err) || os.IsPermission(err) {
 			t.Skipf("no use of %s here: %v", tunDevice, err)
 		}
 		must(t, err)
-		br, err := n.rack.links.LinkByName(bridgeInternal)
+		br, err := n.Switches.links.LinkByName(BridgeInternal)
 		must(t, err)
-		link, err := n.rack.links.LinkByName("srv1-int")
+		link, err := n.Switches.links.LinkByName("srv1-int")
 		if err != nil || link.Attrs().MasterIndex != br.Attrs().Index || link.Attrs().Flags&net.FlagUp == 0 {
 			t.Errorf("the tap is %+v, want it up and in bridge %d (%v)", link, br.Attrs().Index, err)
 		}
-		if _, err := n.tap("srv1-int", bridgeInternal); err == nil {
+		if _, err := n.Tap("srv1-int", BridgeInternal); err == nil {
 			t.Error("the same port was made twice")
 		}
 		must(t, tap.Close())
-		if _, err := n.rack.links.LinkByName("srv1-int"); err == nil {
+		if _, err := n.Switches.links.LinkByName("srv1-int"); err == nil {
 			t.Error("the port is there after its file was closed")
 		}
 	})
@@ -114,7 +114,7 @@ func TestNetworkFails(t *testing.T) {
 	nettest.Run(t, func(t *testing.T, _ *nettest.Net) {
 		r := testRack(t)
 		cable := func() {
-			if _, err := newNetwork(r.Management(), []*rack.Node{{Name: "x", BMC: rack.MAC{1, 0, 0, 0, 0, 1}}}); err == nil {
+			if _, err := NewNetwork(r.Management(), []*rack.Node{{Name: "x", BMC: rack.MAC{1, 0, 0, 0, 0, 1}}}); err == nil {
 				t.Error("a BMC with a multicast MAC was cabled")
 			}
 		}
@@ -129,10 +129,10 @@ func TestNetworkFails(t *testing.T) {
 
 func TestNamespaceDoComesBack(t *testing.T) {
 	nettest.Run(t, func(t *testing.T, _ *nettest.Net) {
-		ns, err := newNamespace(false)
+		ns, err := NewNamespace(false)
 		must(t, err)
 		defer ns.Close()
-		must(t, ns.do(func() error {
+		must(t, ns.Do(func() error {
 			h, err := netlink.NewHandle()
 			if err != nil {
 				return err

@@ -10,9 +10,9 @@ import (
 	"github.com/racker-project/racker/pkg/rack"
 )
 
-// readNodes reads the rack's nodes.csv. The management node is the first row, as is the custom. Servers without a name
+// ReadNodes reads the rack's nodes.csv. The management node is the first row, as is the custom. Servers without a name
 // get the one that racker will give them at first.
-func (f Folder) readNodes(prefix netip.Prefix) (*rack.Rack, error) {
+func (f Folder) ReadNodes(prefix netip.Prefix) (*rack.Rack, error) {
 	open := rack.ReadOptions{SkipLocal: true}
 	r, err := f.readCSV(open)
 	if err != nil {

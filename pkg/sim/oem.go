@@ -28,9 +28,9 @@ const DefaultNodes = `Primary MAC address, BMC MAC address, Secondary MAC addres
 52:54:00:00:00:13, 52:54:00:00:01:13, 52:54:00:00:02:13, compute, both disks hold something
 `
 
-// writeOEM puts nodes.csv and the credentials into the folder where there are none. nodes is the file to copy, which wins over
+// WriteOEM puts nodes.csv and the credentials into the folder where there are none. nodes is the file to copy, which wins over
 // one that is there; empty means the default rack.
-func (f Folder) writeOEM(nodes string) error {
+func (f Folder) WriteOEM(nodes string) error {
 	if err := os.MkdirAll(f.OEM(), 0o755); err != nil {
 		return fmt.Errorf("make OEM folder: %w", err)
 	}
@@ -63,8 +63,8 @@ func writeNew(name, text string) error {
 	return errors.Join(err, w.Close())
 }
 
-// credentials reads what the BMCs of the rack accept.
-func (f Folder) credentials() (user, password string, err error) {
+// Credentials reads what the BMCs of the rack accept.
+func (f Folder) Credentials() (user, password string, err error) {
 	for name, into := range map[string]*string{userFile: &user, passwordFile: &password} {
 		b, err := os.ReadFile(filepath.Join(f.OEM(), name))
 		if err != nil {

@@ -10,7 +10,6 @@ import (
 	"os/exec"
 
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sys/unix"
 
 	"github.com/racker-project/racker/pkg/rack"
 )
@@ -28,14 +27,10 @@ type Options struct {
 
 // Rack is a rack that is up: the supervisor. Its methods may be called from any goroutine.
 type Rack struct {
-	folder  Folder
+	site    *Site
 	log     *slog.Logger
-	lock    *os.File
-	net     *network
-	nsID    uint64
 	servers []*server
 	units   []*unit
-	control *control
 	options Options
 }
 
@@ -44,16 +39,13 @@ func New(ctx context.Context, folder Folder, options Options) (*Rack, error) {
 	if err := checkHost(); err != nil {
 		return nil, err
 	}
-	if err := folder.Make(); err != nil {
-		return nil, err
-	}
-	lock, err := folder.lock()
+	site, err := Occupy(ctx, folder)
 	if err != nil {
 		return nil, err
 	}
-	r := &Rack{folder: folder, log: options.Log, lock: lock, options: options}
-	if err := r.build(ctx); err != nil {
-		return nil, errors.Join(err, r.close(ctx))
+	r := &Rack{site: site, log: options.Log, options: options}
+	if err := r.build(); err != nil {
+		return nil, errors.Join(err, site.Leave(ctx))
 	}
 	return r, nil
 }
@@ -72,21 +64,16 @@ func checkHost() error {
 	return nil
 }
 
-func (r *Rack) build(ctx context.Context) error {
-	if old, err := r.folder.read(); err == nil {
-		r.folder.evict(ctx, old.Namespace)
-	}
-	if err := r.folder.clean(); err != nil {
-		return fmt.Errorf("clean up after the last rack: %w", err)
-	}
-	if err := r.folder.writeOEM(r.options.Nodes); err != nil {
+func (r *Rack) build() error {
+	folder := r.site.Folder
+	if err := folder.WriteOEM(r.options.Nodes); err != nil {
 		return err
 	}
-	settings, err := ReadSettings(r.folder.Settings())
+	settings, err := ReadSettings(folder.Settings())
 	if err != nil {
 		return err
 	}
-	nodes, err := r.folder.readNodes(settings.prefix())
+	nodes, err := folder.ReadNodes(settings.prefix())
 	if err != nil {
 		return err
 	}
@@ -94,30 +81,26 @@ func (r *Rack) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if r.net, err = newNetwork(nodes.Management(), nodes.Servers()); err != nil {
-		return err
-	}
-	if r.nsID, err = r.net.mgmt.inode(); err != nil {
-		return err
-	}
+	var address netip.Prefix
 	if r.options.Address {
-		if err := r.net.mgmt.address(InternalInterface, managementAddress(settings.prefix())); err != nil {
-			return err
-		}
+		address = ManagementAddress(settings.prefix())
+	}
+	if err := r.site.Cable(nodes.Management(), nodes.Servers(), address); err != nil {
+		return err
 	}
 	if err := r.addServers(nodes, machines, settings.prefix()); err != nil {
 		return err
 	}
-	return r.folder.write(runState{PID: os.Getpid(), ManagementFD: int(r.net.mgmt.file.Fd()), Namespace: r.nsID})
+	return r.site.Open(r)
 }
 
 func (r *Rack) addServers(nodes *rack.Rack, machines map[string]Machine, prefix netip.Prefix) error {
-	user, password, err := r.folder.credentials()
+	user, password, err := r.site.Folder.Credentials()
 	if err != nil {
 		return err
 	}
 	for i, n := range nodes.Servers() {
-		s, err := newServer(n, machines[n.Name], r.folder.Node(n.Name), r.net, fmt.Sprintf("srv%d", i+1), r.log)
+		s, err := newServer(n, machines[n.Name], r.site.Folder.Node(n.Name), r.site.Net, fmt.Sprintf("srv%d", i+1), r.log)
 		if err != nil {
 			return err
 		}
@@ -125,7 +108,7 @@ func (r *Rack) addServers(nodes *rack.Rack, machines map[string]Machine, prefix 
 		if n.BMC.IsZero() {
 			continue
 		}
-		ns := r.net.bmcs[n.Name]
+		ns := r.site.Net.bmcs[n.Name]
 		if err := staticBMC(ns, n, prefix); err != nil {
 			return err
 		}
@@ -135,20 +118,14 @@ func (r *Rack) addServers(nodes *rack.Rack, machines map[string]Machine, prefix 
 		}
 		r.units = append(r.units, u)
 	}
-	r.control, err = newControl(r)
-	return err
-}
-
-// managementAddress is the first host of the internal network.
-func managementAddress(p netip.Prefix) netip.Prefix {
-	return netip.PrefixFrom(p.Masked().Addr().Next(), p.Bits())
+	return nil
 }
 
 // Run runs the machines, their BMCs and the control socket until ctx is done or Down is asked for; then it ends
 // everything in the rack, programs on the management node included, and returns when it is gone.
 func (r *Rack) Run(ctx context.Context, ready func()) error {
 	group, inner := errgroup.WithContext(ctx)
-	group.Go(func() error { return r.control.run(inner) })
+	group.Go(func() error { return r.site.Serve(inner) })
 	for _, s := range r.servers {
 		group.Go(func() error { return s.run(inner) })
 	}
@@ -169,26 +146,10 @@ func (r *Rack) Run(ctx context.Context, ready func()) error {
 		ready()
 	}
 	err := group.Wait()
-	if errors.Is(err, errDown) {
+	if errors.Is(err, ErrDown) {
 		err = nil
 	}
-	return errors.Join(err, r.close(context.WithoutCancel(ctx)))
-}
-
-// close undoes build.
-func (r *Rack) close(ctx context.Context) error {
-	var errs []error
-	if r.nsID != 0 {
-		r.folder.evict(ctx, r.nsID)
-	}
-	if r.control != nil {
-		errs = append(errs, r.control.close())
-	}
-	if r.net != nil {
-		errs = append(errs, r.net.Close())
-	}
-	errs = append(errs, r.folder.clean(), unix.Flock(int(r.lock.Fd()), unix.LOCK_UN), r.lock.Close())
-	return errors.Join(errs...)
+	return errors.Join(err, r.site.Leave(context.WithoutCancel(ctx)))
 }
 
 // Status gives what the servers are doing.
@@ -200,8 +161,8 @@ func (r *Rack) Status() Status {
 	return st
 }
 
-// find gives a server by name, or nil.
-func (r *Rack) find(name string) *server {
+// Find implements Machines.
+func (r *Rack) Find(name string) Controlled {
 	for _, s := range r.servers {
 		if s.node.Name == name {
 			return s
@@ -212,7 +173,4 @@ func (r *Rack) find(name string) *server {
 
 // Start starts a command on the management node: in its network namespace, with racker's paths in the environment. The
 // caller waits for it.
-func (r *Rack) Start(cmd *exec.Cmd) error {
-	cmd.Env = r.folder.Environment(cmd.Environ())
-	return r.net.mgmt.do(cmd.Start)
-}
+func (r *Rack) Start(cmd *exec.Cmd) error { return r.site.Start(cmd) }

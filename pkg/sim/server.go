@@ -51,7 +51,7 @@ type server struct {
 	node *rack.Node
 	hw   Machine
 	dir  string
-	net  *network
+	net  *Network
 	port string // prefix of its switch ports
 	bmc  controller
 	log  *slog.Logger
@@ -79,7 +79,7 @@ type order struct {
 }
 
 // newServer prepares the machine's folder, disks and firmware variables. bmc is nil for a row without a BMC.
-func newServer(n *rack.Node, hw Machine, dir string, cables *network, port string, log *slog.Logger) (*server, error) {
+func newServer(n *rack.Node, hw Machine, dir string, cables *Network, port string, log *slog.Logger) (*server, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("make folder of %s: %w", n.Name, err)
 	}

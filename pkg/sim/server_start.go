@@ -63,13 +63,13 @@ func (s *server) launch(ctx context.Context, l launch) (*qemu, error) {
 		closeAll(files)
 		return nil, err
 	}
-	tap, err := s.net.tap(s.port+"-int", bridgeInternal)
+	tap, err := s.net.Tap(s.port+"-int", BridgeInternal)
 	if err != nil {
 		return abandon(err)
 	}
 	l.primaryFD = give(tap)
 	if !s.node.Secondary.IsZero() {
-		if tap, err = s.net.tap(s.port+"-pub", bridgePublic); err != nil {
+		if tap, err = s.net.Tap(s.port+"-pub", BridgePublic); err != nil {
 			return abandon(err)
 		}
 		l.secondaryFD = give(tap)

@@ -15,10 +15,10 @@ import (
 func testRack(t *testing.T) *rack.Rack {
 	t.Helper()
 	folder := Folder(t.TempDir())
-	if err := folder.writeOEM(""); err != nil {
+	if err := folder.WriteOEM(""); err != nil {
 		t.Fatal(err)
 	}
-	r, err := folder.readNodes((&Settings{}).prefix())
+	r, err := folder.ReadNodes((&Settings{}).prefix())
 	if err != nil {
 		t.Fatal(err)
 	}
