@@ -33,13 +33,13 @@ type Agent struct {
 
 // New makes an agent with a new session key. It opens nothing.
 func New(cfg Settings, m Machine, book *Logbook) (*Agent, error) {
-	c, err := newClient(cfg)
+	c, err := newClient(cfg, m)
 	if err != nil {
 		return nil, err
 	}
 	return &Agent{
 		cfg: cfg, machine: m, book: book, log: book.Logger(), client: c,
-		data:   &http.Client{Transport: &http.Transport{ResponseHeaderTimeout: askTimeout, MaxIdleConnsPerHost: 4}},
+		data:   &http.Client{Transport: &http.Transport{DialContext: m.Dial, ResponseHeaderTimeout: askTimeout, MaxIdleConnsPerHost: 4}},
 		retry:  pace{First: 500 * time.Millisecond, Most: 15 * time.Second},
 		denied: pace{First: 2 * time.Second, Most: time.Minute},
 		tick:   time.Second,

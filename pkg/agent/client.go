@@ -51,29 +51,35 @@ func lasting(err error) bool {
 
 // client speaks the agent API. It may be used concurrently.
 type client struct {
-	base *url.URL
-	http *http.Client
+	base  *url.URL
+	http  *http.Client
+	close func() // ends idle connections
 }
 
 // newClient makes a client with a new session key.
-func newClient(s Settings) (*client, error) {
+func newClient(s Settings, m Machine) (*client, error) {
 	cert, err := sessionCertificate()
 	if err != nil {
 		return nil, err
 	}
-	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 15 * time.Second}
-	return &client{base: s.Server, http: &http.Client{Transport: &http.Transport{
-		DialContext:           dialer.DialContext,
+	dial := m.Dial
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 15 * time.Second}).DialContext
+	}
+	t := &http.Transport{
+		DialContext:           dial,
 		TLSClientConfig:       tlsConfig(s.Pin, s.Server.Hostname(), cert),
 		TLSHandshakeTimeout:   20 * time.Second,
 		MaxIdleConnsPerHost:   4,
 		IdleConnTimeout:       time.Minute,
 		ExpectContinueTimeout: time.Second,
-	}}}, nil
+	}
+	c := &client{base: s.Server, http: &http.Client{Transport: t}, close: t.CloseIdleConnections}
+	if m.Between != nil {
+		c.http.Transport = m.Between(t)
+	}
+	return c, nil
 }
-
-// close ends idle connections.
-func (c *client) close() { c.http.CloseIdleConnections() }
 
 // do sends one request and gives the body of a 2xx answer; any other answer is a *StatusError.
 func (c *client) do(ctx context.Context, limit time.Duration, method, path, kind string, body []byte) ([]byte, error) {

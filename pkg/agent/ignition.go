@@ -43,20 +43,33 @@ func (a *Agent) ignition(ctx context.Context, w *work) (ignitionResult, error) {
 	if err != nil {
 		return ignitionResult{}, fmt.Errorf("fetch the Ignition config: %w", err)
 	}
-	part, err := a.findOEM(disk)
+	put := a.machine.Place
+	if put == nil {
+		put = a.putConfig
+	}
+	at, err := put(ctx, disk, config)
 	if err != nil {
 		return ignitionResult{}, err
 	}
+	a.log.Info("Ignition config placed", "file", at, "bytes", len(config))
+	return ignitionResult{Partition: at, Bytes: len(config)}, nil
+}
+
+// putConfig writes the config to the OEM partition itself.
+func (a *Agent) putConfig(_ context.Context, disk api.Disk, config []byte) (string, error) {
+	part, err := a.findOEM(disk)
+	if err != nil {
+		return "", err
+	}
 	dir, leave, err := a.machine.Mount(part.device, part.filesystem)
 	if err != nil {
-		return ignitionResult{}, fmt.Errorf("mount %s, %s: %w", part.device, part.filesystem, err)
+		return "", fmt.Errorf("mount %s, %s: %w", part.device, part.filesystem, err)
 	}
 	err = place(dir, configName, config)
 	if err := errors.Join(err, leave()); err != nil {
-		return ignitionResult{}, fmt.Errorf("write %s to %s: %w", configName, part.device, err)
+		return "", fmt.Errorf("write %s to %s: %w", configName, part.device, err)
 	}
-	a.log.Info("Ignition config placed", "file", part.device, "bytes", len(config))
-	return ignitionResult{Partition: part.device, Bytes: len(config)}, nil
+	return part.device, nil
 }
 
 // oemPartition is where the config goes.

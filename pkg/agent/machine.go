@@ -2,6 +2,8 @@ package agent
 
 import (
 	"context"
+	"net"
+	"net/http"
 	"time"
 
 	"github.com/racker-project/racker/pkg/api"
@@ -24,4 +26,16 @@ type Machine struct {
 	SetClock func(time.Time) error
 	// Reboot does not return on a real machine unless it fails.
 	Reboot func() error
+
+	// What follows is for machines without hardware; a real one leaves it nil.
+
+	// Dial opens connections to the server.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Between stands between the agent and the server's API.
+	Between func(http.RoundTripper) http.RoundTripper
+	// Write puts an image onto a disk, in place of OpenDisk and image.Write, and gives the partition GUID of its EFI system
+	// partition, empty without one.
+	Write func(ctx context.Context, disk api.Disk, src image.Fetcher, m *image.Manifest, o image.Options) (esp string, err error)
+	// Place puts an Ignition config onto the OEM partition of a disk, in place of Mount, and names the partition.
+	Place func(ctx context.Context, disk api.Disk, config []byte) (partition string, err error)
 }

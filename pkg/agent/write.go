@@ -30,41 +30,50 @@ func (a *Agent) write(ctx context.Context, w *work, n int) (res api.WriteResult,
 	if err != nil {
 		return res, err
 	}
+	put := a.machine.Write
+	if put == nil {
+		put = a.put
+	}
+	err = a.stream(ctx, w, n, man.RawSize, func(ctx context.Context, o image.Options) (err error) {
+		res.ESP, err = put(ctx, disk, src, man, o)
+		return err
+	})
+	res.Bytes = man.RawSize
+	return res, err
+}
+
+// put writes onto the disk itself.
+func (a *Agent) put(ctx context.Context, disk api.Disk, src image.Fetcher, man *image.Manifest, o image.Options) (esp string, err error) {
 	d, err := a.machine.OpenDisk(disk)
 	if err != nil {
-		return res, fmt.Errorf("open %s: %w", disk.Path, err)
+		return "", fmt.Errorf("open %s: %w", disk.Path, err)
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
-	began := time.Now()
-	stats, err := a.stream(ctx, w, n, src, man, d)
+	stats, err := image.Write(ctx, src, man, d, o)
 	if err != nil {
-		return res, err
+		return "", err
 	}
 	a.log.Info("image written", "file", disk.Path, "bytes", stats.Written, "zeroed", stats.Zeroed, "fetched", stats.Fetched,
-		"retries", stats.Retries, "dur", time.Since(began).Round(time.Millisecond).String())
+		"retries", stats.Retries, "dur", stats.Took.Round(time.Millisecond).String())
 	if err := d.RereadPartitions(ctx); err != nil {
-		return res, err
+		return "", err
 	}
-	res.Bytes = man.RawSize
-	guid, ok, err := image.ESP(d, d.Size())
+	esp, _, err = image.ESP(d, d.Size())
 	if err != nil {
-		return res, fmt.Errorf("look for an EFI system partition on %s: %w", disk.Path, err)
+		return "", fmt.Errorf("look for an EFI system partition on %s: %w", disk.Path, err)
 	}
-	if ok {
-		res.ESP = guid
-	}
-	return res, nil
+	return esp, nil
 }
 
 // stream runs the write with a reporter of progress beside it; a stop from the server ends both.
-func (a *Agent) stream(ctx context.Context, w *work, n int, src image.Fetcher, man *image.Manifest, d *image.Disk) (image.WriteStats, error) {
+func (a *Agent) stream(ctx context.Context, w *work, n int, total int64, write func(context.Context, image.Options) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var done atomic.Int64
 	var reporter sync.WaitGroup
 	over := make(chan struct{})
-	reporter.Go(func() { a.progress(ctx, w.job.ID, n, &done, man.RawSize, over, cancel) })
-	stats, err := image.Write(ctx, src, man, d, image.Options{
+	reporter.Go(func() { a.progress(ctx, w.job.ID, n, &done, total, over, cancel) })
+	err := write(ctx, image.Options{
 		Progress: func(n, _ int64) { done.Store(n) },
 		Log:      a.log, RetryDelay: a.retry.First,
 	})
@@ -73,7 +82,7 @@ func (a *Agent) stream(ctx context.Context, w *work, n int, src image.Fetcher, m
 	if cause := context.Cause(ctx); err != nil && cause != nil && errors.Is(cause, errStop) {
 		err = cause
 	}
-	return stats, err
+	return err
 }
 
 // progress reports once per tick until over is closed. A report that is not answered is simply followed by the next.
