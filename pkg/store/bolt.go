@@ -2,17 +2,17 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
 	"time"
 
 	"go.etcd.io/bbolt"
-	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 // Limits and defaults of the embedded engine.
@@ -29,6 +29,9 @@ const (
 var (
 	// ErrCorrupt is matched by Open for a file that is truncated, damaged or no state file at all.
 	ErrCorrupt = errors.New("state file is damaged")
+	// ErrNoSpace is matched by Txn, and by Open, when the disk or quota is full. The state is as it was before, and
+	// transactions work again when there is room.
+	ErrNoSpace = errors.New("no space left for the state")
 	// ErrKey is matched by Txn for a key that is empty or longer than MaxKey, or that one transaction writes twice.
 	ErrKey = errors.New("key cannot be used")
 )
@@ -39,96 +42,89 @@ type Options struct {
 	LockTimeout time.Duration
 	// WatchBuffer is how many changes a watcher may lag behind before it is dropped; 0 means 1024.
 	WatchBuffer int
-	// Migrations[i] takes the state from schema i+1 to i+2; the schema of this program is len(Migrations)+1.
-	Migrations []Migration
+	// Log is told of migrations and of damage that loses at most the last transaction; nil means nobody.
+	Log *slog.Logger
 }
 
-// names of the buckets and of the keys of the meta bucket. A value of the kv bucket is the revision, eight
-// bytes big-endian, and then the value.
-const (
-	bucketKV   = "kv"
-	bucketMeta = "meta"
-	metaRev    = "rev"
-	metaSchema = "schema"
-	revSize    = 8
-)
+func (o Options) withDefaults() Options {
+	o.LockTimeout = cmp.Or(o.LockTimeout, defaultLockTimeout)
+	o.WatchBuffer = cmp.Or(o.WatchBuffer, defaultWatchBuffer)
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
+	return o
+}
 
 // bolt is the embedded engine. Writers queue up; whoever gets the commit lock writes the whole queue in one
 // bbolt transaction, so that many nodes changing at once cost one fsync.
 type bolt struct {
 	db      *bbolt.DB
+	file    *os.File // of db
 	path    string
+	log     *slog.Logger
 	watches watches
 
 	commit sync.Mutex // held while a batch is written and published
+	broken error      // why no transaction is taken any more; guarded by commit
+	stuck  bool       // a panic left bbolt's locks held; guarded by commit
 	mu     sync.Mutex // guards queue and closed
 	queue  []*request
 	closed bool
 }
 
 // Open opens the embedded engine's file, creating it (mode 0600) and its directory (mode 0700) where they are
-// missing. Errors match ErrLocked, ErrCorrupt or ErrSchema and name the file.
-func Open(path string, opt Options) (Store, error) {
-	if opt.LockTimeout <= 0 {
-		opt.LockTimeout = defaultLockTimeout
-	}
-	if opt.WatchBuffer <= 0 {
-		opt.WatchBuffer = defaultWatchBuffer
-	}
+// missing. A state of an older racker is migrated; the file as it was stays beside it as FILE.schemaN. Errors match
+// ErrLocked, ErrCorrupt, ErrSchema or ErrNoSpace and name the file.
+func Open(path string, opt Options) (Store, error) { return open(path, opt, steps()) }
+
+func open(path string, opt Options, table []step) (*bolt, error) {
+	opt = opt.withDefaults()
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("open state %s: %w", path, err)
+		return nil, fmt.Errorf("open state %s: %w", path, explain(err))
 	}
-	db, err := openBolt(path, opt.LockTimeout)
+	b, err := openBolt(path, opt, false)
 	if err != nil {
 		return nil, fmt.Errorf("open state %s: %w", path, err)
 	}
-	if err := db.Update(func(tx *bbolt.Tx) error { return prepare(tx, opt.Migrations) }); err != nil {
-		return nil, errors.Join(fmt.Errorf("open state %s: %w", path, err), db.Close())
+	if err := b.bring(table); err != nil {
+		return nil, errors.Join(fmt.Errorf("open state %s: %w", path, err), b.Close())
 	}
-	return &bolt{db: db, path: path, watches: watches{buffer: opt.WatchBuffer}}, nil
+	return b, nil
 }
 
 // openBolt locks and verifies the file before bbolt maps it: a page that points outside the file would
 // otherwise end the process with a fault that nothing can recover from.
-func openBolt(path string, timeout time.Duration) (db *bbolt.DB, err error) {
-	var file *os.File
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("%w: %v", ErrCorrupt, r)
-		}
-		if err != nil && file != nil {
-			_ = file.Close() // closed already where bbolt saw the error itself
-		}
-	}()
-	db, err = bbolt.Open(path, 0o600, &bbolt.Options{
-		Timeout:      timeout,
-		FreelistType: bbolt.FreelistMapType,
-		OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
-			f, err := openLocked(name, flag, mode, timeout)
-			file = f
-			return f, err
-		},
+func openBolt(path string, opt Options, readOnly bool) (*bolt, error) {
+	b := &bolt{path: path, log: opt.Log, watches: watches{buffer: opt.WatchBuffer}}
+	_, err := guard(func() (err error) {
+		b.db, err = bbolt.Open(path, 0o600, &bbolt.Options{
+			Timeout:      opt.LockTimeout,
+			FreelistType: bbolt.FreelistMapType,
+			ReadOnly:     readOnly,
+			OpenFile: func(name string, flag int, mode os.FileMode) (_ *os.File, err error) {
+				b.file, err = openLocked(name, flag, mode, opt)
+				return b.file, err
+			},
+		})
+		return err
 	})
-	switch {
-	case errors.Is(err, bolterrors.ErrTimeout):
-		return nil, ErrLocked
-	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum),
-		errors.Is(err, bolterrors.ErrVersionMismatch):
-		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	if err != nil {
+		if b.file != nil {
+			_ = b.file.Close() // closed already where bbolt saw the error itself
+		}
+		return nil, explain(err)
 	}
-	return db, err
+	return b, nil
 }
 
 // Get implements Store.
 func (b *bolt) Get(ctx context.Context, key string) (KV, error) {
 	var kv KV
-	err := b.view(ctx, func(bucket *bbolt.Bucket) error {
+	err := b.read(ctx, func(bucket *bbolt.Bucket) (err error) {
 		raw := bucket.Get([]byte(key))
 		if raw == nil {
 			return ErrNotFound
 		}
-		kv = decode([]byte(key), raw)
-		return nil
+		kv, err = decode([]byte(key), raw)
+		return err
 	})
 	if err != nil {
 		return KV{}, fmt.Errorf("get %s: %w", key, err)
@@ -139,10 +135,14 @@ func (b *bolt) Get(ctx context.Context, key string) (KV, error) {
 // List implements Store.
 func (b *bolt) List(ctx context.Context, prefix string) ([]KV, error) {
 	var out []KV
-	err := b.view(ctx, func(bucket *bbolt.Bucket) error {
+	err := b.read(ctx, func(bucket *bbolt.Bucket) error {
 		c := bucket.Cursor()
 		for k, raw := c.Seek([]byte(prefix)); k != nil && bytes.HasPrefix(k, []byte(prefix)); k, raw = c.Next() {
-			out = append(out, decode(k, raw))
+			kv, err := decode(k, raw)
+			if err != nil {
+				return err
+			}
+			out = append(out, kv)
 		}
 		return nil
 	})
@@ -176,45 +176,20 @@ func (b *bolt) Close() error {
 	b.commit.Lock()
 	defer b.commit.Unlock()
 	b.watches.close()
-	if err := b.db.Close(); err != nil {
+	release := b.db.Close
+	if b.stuck {
+		release = b.file.Close // bbolt would wait for its own lock for ever
+	}
+	if err := release(); err != nil {
 		return fmt.Errorf("close state %s: %w", b.path, err)
 	}
 	return nil
 }
 
-// view runs a read transaction over the key-value bucket.
-func (b *bolt) view(ctx context.Context, read func(*bbolt.Bucket) error) error {
+// read runs a read transaction over the key-value bucket.
+func (b *bolt) read(ctx context.Context, get func(*bbolt.Bucket) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	err := b.db.View(func(tx *bbolt.Tx) error { return read(tx.Bucket([]byte(bucketKV))) })
-	return closedError(err)
-}
-
-// closedError gives ErrClosed for bbolt's word for it.
-func closedError(err error) error {
-	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
-		return ErrClosed
-	}
-	return err
-}
-
-// decode copies what bbolt lends until the end of its transaction.
-func decode(key, raw []byte) KV {
-	return KV{Key: string(key), Rev: revision(raw), Value: bytes.Clone(raw[min(revSize, len(raw)):])}
-}
-
-// revision reads the revision in front of a stored value; 0 for no value.
-func revision(raw []byte) int64 {
-	if len(raw) < revSize {
-		return 0
-	}
-	return int64(binary.BigEndian.Uint64(raw))
-}
-
-// encodeRevision gives the eight bytes of a revision, followed by value.
-func encodeRevision(rev int64, value []byte) []byte {
-	out := make([]byte, revSize, revSize+len(value))
-	binary.BigEndian.PutUint64(out, uint64(rev))
-	return append(out, value...)
+	return b.view(func(tx *bbolt.Tx) error { return get(tx.Bucket([]byte(bucketKV))) })
 }

@@ -134,52 +134,6 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
-func TestMigrations(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "state.db")
-	s := open(t, path, store.Options{})
-	if _, err := s.Txn(t.Context(), nil, store.Put("old/a", []byte("1")), store.Put("keep", nil)); err != nil {
-		t.Fatal(err)
-	}
-	_ = s.Close()
-	rename := func(all []store.KV) ([]store.Op, error) {
-		var ops []store.Op
-		for _, kv := range all {
-			if rest, ok := strings.CutPrefix(kv.Key, "old/"); ok {
-				ops = append(ops, store.Delete(kv.Key), store.Put("new/"+rest, kv.Value))
-			}
-		}
-		return ops, nil
-	}
-	broken := errors.New("broken")
-	fail := func([]store.KV) ([]store.Op, error) { return nil, broken }
-	if _, err := store.Open(path, store.Options{Migrations: []store.Migration{rename, fail}}); !errors.Is(err, broken) {
-		t.Fatalf("a migration that fails gave %v", err)
-	}
-	s = open(t, path, store.Options{}) // nothing of it was kept
-	if _, err := s.Get(t.Context(), "old/a"); err != nil {
-		t.Fatal(err)
-	}
-	_ = s.Close()
-	s = open(t, path, store.Options{Migrations: []store.Migration{rename}})
-	var keys []string
-	kvs, err := s.List(t.Context(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, kv := range kvs {
-		keys = append(keys, kv.Key+"="+string(kv.Value))
-	}
-	if d := cmp.Diff([]string{"keep=", "new/a=1"}, keys); d != "" {
-		t.Errorf("after the migration (-want +got):\n%s", d)
-	}
-	_ = s.Close()
-	if _, err := store.Open(path, store.Options{}); !errors.Is(err, store.ErrSchema) {
-		t.Errorf("an older program gave %v, want ErrSchema", err)
-	}
-	open(t, path, store.Options{Migrations: []store.Migration{rename}})
-}
-
 func BenchmarkTxn(b *testing.B) {
 	for _, writers := range []int{1, 64} {
 		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) {

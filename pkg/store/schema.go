@@ -5,74 +5,102 @@ import (
 	"fmt"
 
 	"go.etcd.io/bbolt"
+
+	"github.com/racker-project/racker/pkg/version"
 )
 
-// ErrSchema is matched by Open for a state file that a newer racker wrote.
+// ErrSchema is matched by Open for a state that a newer racker wrote. Its text has both versions.
 var ErrSchema = errors.New("state was written by a newer racker")
 
-// Migration takes the state one schema forward: it gets every key and gives the writes. All migrations of one Open
-// and the new schema number are written in one transaction, so that a crash leaves the old state whole.
+// A Migration takes the state one schema forward: it gets every key and gives the writes.
 type Migration func(all []KV) ([]Op, error)
 
-// prepare makes the buckets of a new file and brings an old one to the schema of this program.
-func prepare(tx *bbolt.Tx, migrations []Migration) error {
-	kv, meta, err := buckets(tx)
-	if err != nil {
-		return err
-	}
-	want := int64(len(migrations)) + 1
-	have := revision(meta.Get([]byte(metaSchema)))
-	if have == 0 {
-		have = want // a new file
-	}
-	if have < 0 || have > want {
-		return fmt.Errorf("%w: schema %d, this one knows %d", ErrSchema, have, want)
-	}
-	for ; have < want; have++ {
-		if err := migrate(kv, meta, migrations[have-1]); err != nil {
-			return fmt.Errorf("migrate from schema %d: %w", have, err)
-		}
-	}
-	return meta.Put([]byte(metaSchema), encodeRevision(want, nil))
+// step is one migration. Each runs in a transaction of its own, together with the new schema number, so that a crash
+// between two of them leaves a whole state of the schema between.
+type step struct {
+	// layout changes how entries are kept, content what is in them; a step has one of them.
+	layout  func(kv, meta *bbolt.Bucket) error
+	content Migration
 }
 
-// buckets gives both buckets; only a file without any is new.
-func buckets(tx *bbolt.Tx) (kv, meta *bbolt.Bucket, err error) {
+// steps is the table of migrations: steps()[i] takes a state from schema i+1 to i+2. Entries are only ever added.
+func steps() []step {
+	return []step{
+		{layout: sealEntries},
+	}
+}
+
+// Schema is the schema of the states that this racker writes; it reads all before.
+func Schema() int { return len(steps()) + 1 }
+
+// prepare makes the buckets of a new file, or checks those of an old one, and gives its schema. Write says whether
+// anything changed.
+func prepare(tx *bbolt.Tx, newest int) (schema int, write bool, err error) {
 	if k, _ := tx.Cursor().First(); k == nil {
-		if kv, err = tx.CreateBucket([]byte(bucketKV)); err != nil {
-			return nil, nil, err
-		}
-		meta, err = tx.CreateBucket([]byte(bucketMeta))
-		return kv, meta, err
+		return newest, true, create(tx, newest)
 	}
-	kv, meta = tx.Bucket([]byte(bucketKV)), tx.Bucket([]byte(bucketMeta))
-	if kv == nil || meta == nil || meta.Get([]byte(metaSchema)) == nil {
-		return nil, nil, fmt.Errorf("%w: it is no state of racker", ErrCorrupt)
+	schema, err = inspect(tx, newest)
+	if err != nil || schema < newest || string(tx.Bucket([]byte(bucketMeta)).Get([]byte(metaWriter))) == version.Get().Version {
+		return schema, false, err
 	}
-	return kv, meta, nil
+	l, err := openLedger(tx)
+	if err != nil {
+		return schema, false, err
+	}
+	return schema, true, sign(l)
 }
 
-// migrate does one step as one transaction of the store would.
-func migrate(kv, meta *bbolt.Bucket, step Migration) error {
-	var all []KV
-	err := kv.ForEach(func(k, raw []byte) error {
-		all = append(all, decode(k, raw))
-		return nil
-	})
+// inspect checks a file that has buckets, and gives its schema.
+func inspect(tx *bbolt.Tx, newest int) (schema int, err error) {
+	kv, meta := tx.Bucket([]byte(bucketKV)), tx.Bucket([]byte(bucketMeta))
+	if kv == nil || meta == nil || meta.Get([]byte(metaSchema)) == nil {
+		return 0, fmt.Errorf("%w: it is no state of racker", ErrCorrupt)
+	}
+	have := number(meta.Get([]byte(metaSchema)))
+	switch {
+	case have > int64(newest):
+		return 0, newerSchema(have, string(meta.Get([]byte(metaWriter))), newest)
+	case have < 1:
+		return 0, fmt.Errorf("%w: it has schema %d", ErrCorrupt, have)
+	case have == 1:
+		return 1, nil // before the seal
+	}
+	l, err := openLedger(tx)
+	if err != nil {
+		return 0, err
+	}
+	return int(have), l.check()
+}
+
+// newerSchema is the error for a state of schema have by the racker of version writer.
+func newerSchema(have int64, writer string, newest int) error {
+	if writer == "" {
+		writer = "of an unknown version"
+	}
+	return fmt.Errorf("%w: it has schema %d, by racker %s; this is racker %s, which knows schemas up to %d",
+		ErrSchema, have, writer, version.Get().Version, newest)
+}
+
+// create makes the buckets of an empty state.
+func create(tx *bbolt.Tx, schema int) error {
+	kv, err := tx.CreateBucket([]byte(bucketKV))
 	if err != nil {
 		return err
 	}
-	ops, err := step(all)
+	meta, err := tx.CreateBucket([]byte(bucketMeta))
 	if err != nil {
 		return err
 	}
-	if err := validate(ops); err != nil {
+	if err := meta.Put([]byte(metaSchema), encodeNumber(int64(schema))); err != nil {
 		return err
 	}
-	req := request{then: ops}
-	rev, err := req.apply(kv, revision(meta.Get([]byte(metaRev))))
-	if err != nil {
+	return sign(&ledger{kv: kv, meta: meta})
+}
+
+// sign notes which racker writes the file from now on, and seals it.
+func sign(l *ledger) error {
+	if err := l.meta.Put([]byte(metaWriter), []byte(version.Get().Version)); err != nil {
 		return err
 	}
-	return meta.Put([]byte(metaRev), encodeRevision(rev, nil))
+	return l.save()
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"go.etcd.io/bbolt"
@@ -36,7 +37,7 @@ func (b *bolt) Txn(ctx context.Context, when []Compare, then ...Op) (bool, error
 		b.write(b.take())
 	}
 	if req.err != nil {
-		return false, fmt.Errorf("transaction: %w", closedError(req.err))
+		return false, fmt.Errorf("transaction: %w", req.err)
 	}
 	return req.ok, nil
 }
@@ -78,9 +79,16 @@ func (b *bolt) take() []*request {
 	return batch
 }
 
-// write commits a batch in one bbolt transaction and tells the watchers; the commit lock is held.
+// write commits a batch in one bbolt transaction and tells the watchers; the commit lock is held. When the batch cannot
+// be written, each request is tried alone: one that needs more room than there is must not take the others down.
 func (b *bolt) write(batch []*request) {
 	err := b.commitBatch(batch)
+	if err != nil && len(batch) > 1 && b.broken == nil {
+		for _, req := range batch {
+			b.write([]*request{req})
+		}
+		return
+	}
 	for _, req := range batch {
 		req.finished = true
 		if err != nil {
@@ -91,58 +99,61 @@ func (b *bolt) write(batch []*request) {
 	}
 }
 
-func (b *bolt) commitBatch(batch []*request) (err error) {
-	tx, err := b.db.Begin(true)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = tx.Rollback() }() // an error after Commit, by design
-	meta := tx.Bucket([]byte(bucketMeta))
-	before := revision(meta.Get([]byte(metaRev)))
-	rev := before
-	for _, req := range batch {
-		if rev, err = req.apply(tx.Bucket([]byte(bucketKV)), rev); err != nil {
+// errNothing ends a transaction that changed nothing, without an fsync.
+var errNothing = errors.New("nothing to write")
+
+func (b *bolt) commitBatch(batch []*request) error {
+	err := b.update(func(tx *bbolt.Tx) error {
+		l, err := openLedger(tx)
+		if err != nil {
 			return err
 		}
+		before := l.rev
+		for _, req := range batch {
+			if err := req.apply(l); err != nil {
+				return err
+			}
+		}
+		if l.rev == before {
+			return errNothing
+		}
+		return l.save()
+	})
+	if errors.Is(err, errNothing) {
+		return nil
 	}
-	if rev == before {
-		return nil // nothing to write: no fsync
-	}
-	if err := meta.Put([]byte(metaRev), encodeRevision(rev, nil)); err != nil {
-		return err
-	}
-	return tx.Commit()
+	return err
 }
 
-// apply writes the request if its compares hold and gives the new revision of the store.
-func (r *request) apply(kv *bbolt.Bucket, rev int64) (int64, error) {
+// apply writes the request, with a revision of its own, if its compares hold.
+func (r *request) apply(l *ledger) error {
+	r.ok, r.changes = false, nil // it may be tried again
 	for _, c := range r.when {
-		if revision(kv.Get([]byte(c.Key))) != c.Rev {
-			return rev, nil
+		if number(l.kv.Get([]byte(c.Key))) != c.Rev {
+			return nil
 		}
 	}
-	r.ok = true
-	next := rev + 1
+	next := l.rev + 1
 	for _, op := range r.then {
-		key := []byte(op.Key)
-		change := Change{KV: KV{Key: op.Key, Rev: next}, Deleted: op.Delete}
+		c := Change{KV: KV{Key: op.Key, Rev: next}, Deleted: op.Delete}
 		var err error
 		if op.Delete {
-			if kv.Get(key) == nil {
+			if l.kv.Get([]byte(op.Key)) == nil {
 				continue
 			}
-			err = kv.Delete(key)
+			err = l.remove(op.Key)
 		} else {
-			change.Value = append([]byte{}, op.Value...)
-			err = kv.Put(key, encodeRevision(next, op.Value))
+			c.Value = append([]byte{}, op.Value...)
+			err = l.put(op.Key, next, op.Value)
 		}
 		if err != nil {
-			return rev, fmt.Errorf("%s: %w", op.Key, err)
+			return fmt.Errorf("%s: %w", op.Key, err)
 		}
-		r.changes = append(r.changes, change)
+		r.changes = append(r.changes, c)
 	}
-	if len(r.changes) == 0 {
-		return rev, nil
+	r.ok = true
+	if len(r.changes) > 0 {
+		l.rev = next
 	}
-	return next, nil
+	return nil
 }

@@ -42,39 +42,40 @@ type verifier struct {
 }
 
 // verify checks that every page below the high-water mark of the newest valid meta page is inside the file, well
-// formed and used once. Its errors match ErrCorrupt.
-func verify(file io.ReaderAt, size int64) error {
+// formed and used once. Its errors match ErrCorrupt. Whole is false when one of the two meta pages is not valid: bbolt goes
+// on from the other, which may be one transaction older.
+func verify(file io.ReaderAt, size int64) (whole bool, err error) {
 	v := &verifier{file: file, size: size, used: map[uint64]bool{0: true, 1: true}}
-	if err := v.readMeta(); err != nil {
-		return err
+	valid, err := v.readMeta()
+	if err != nil {
+		return false, err
 	}
 	if need := v.meta.high * v.meta.pageSize; need > uint64(size) {
-		return fmt.Errorf("%w: it has %d bytes of %d: it was cut off", ErrCorrupt, size, need)
+		return false, fmt.Errorf("%w: it has %d bytes of %d: it was cut off", ErrCorrupt, size, need)
 	}
 	if err := v.walk(v.meta.root, 0); err != nil {
-		return err
+		return false, err
 	}
-	return v.freelist()
+	return valid == 2, v.freelist()
 }
 
-// readMeta picks the newer of the valid meta pages. The second stands one page after the first, whose size only a
+// readMeta picks the newer of the valid meta pages and counts them. The second stands one page after the first, whose size only a
 // valid page tells.
-func (v *verifier) readMeta() error {
-	found := false
+func (v *verifier) readMeta() (valid int, err error) {
 	for at := int64(0); at < v.size && at <= maxPageSize; at = max(1024, at*2) {
 		m, ok := v.metaAt(at)
 		if !ok || (at != 0 && m.pageSize != uint64(at)) {
 			continue
 		}
-		if !found || m.txid > v.meta.txid {
+		if valid == 0 || m.txid > v.meta.txid {
 			v.meta = m
 		}
-		found = true
+		valid++
 	}
-	if !found {
-		return fmt.Errorf("%w: it has no valid meta page", ErrCorrupt)
+	if valid == 0 {
+		return 0, fmt.Errorf("%w: it has no valid meta page", ErrCorrupt)
 	}
-	return nil
+	return valid, nil
 }
 
 func (v *verifier) metaAt(at int64) (fileMeta, bool) {
