@@ -58,7 +58,9 @@ func (a *Agent) do(ctx context.Context, node string, job *api.Job) (reboot bool)
 
 // checkJob refuses what this agent does not know, before its first step.
 func checkJob(job *api.Job) error {
-	if job.Kind != api.JobInstall && job.Kind != api.JobReboot {
+	switch job.Kind {
+	case api.JobInstall, api.JobInventory, api.JobReboot:
+	default:
 		return fmt.Errorf("this agent does not know jobs of kind %q", job.Kind)
 	}
 	if job.Next < 0 || job.Next >= len(job.Steps) {

@@ -95,8 +95,9 @@ type JobKind string
 
 // Kinds of jobs. A job that the agent does not know is reported as failed.
 const (
-	JobInstall JobKind = "install"
-	JobReboot  JobKind = "reboot"
+	JobInstall   JobKind = "install"
+	JobInventory JobKind = "inventory" // the check-in has it; the machine goes on to its disk
+	JobReboot    JobKind = "reboot"
 )
 
 // StepKind names a step of a job; the agent does them in the order of Job.Steps.

@@ -30,6 +30,7 @@ func (m *Machine) CheckIn(ctx context.Context, p bootd.Peer, in api.CheckIn) (ap
 	if n == nil {
 		return api.Assignment{}, fmt.Errorf("check-in from %s: %w", p.Addr, bootd.ErrUnknown)
 	}
+	m.heard(n.Primary)
 	fresh, err := recognise(rec, p, in.Token)
 	if fresh {
 		err = m.redeem(ctx, n, rec.State, p, in)
@@ -105,20 +106,23 @@ func (m *Machine) assign(ctx context.Context, n *rack.Node, p bootd.Peer) (api.A
 	until := time.NewTimer(longPoll)
 	defer until.Stop()
 	for {
-		changed := m.changes()
-		_, rec := m.node(n.Primary)
-		if rec == nil {
+		e := m.entry(n.Primary)
+		if e == nil || !m.Listed(n.Primary) {
 			return api.Assignment{}, fmt.Errorf("%s: its row went: %w", n.Name, bootd.ErrUnknown)
 		}
-		if rec.Job == nil || (rec.State != Agent && rec.State != Installing) {
+		changed := e.changed.next()
+		rec := e.rec.Load()
+		may, freed := m.mayWork(rec)
+		if !may {
 			select {
 			case <-ctx.Done():
 				return api.Assignment{Node: n.Name}, nil
 			case <-until.C:
 				return api.Assignment{Node: n.Name}, nil
 			case <-changed:
-				continue
+			case <-freed:
 			}
+			continue
 		}
 		if rec.Session == nil || !same(rec.Session.Key, sessionKey(p)) {
 			return api.Assignment{}, fmt.Errorf("%s: %w", n.Name, bootd.ErrSession)
@@ -128,7 +132,28 @@ func (m *Machine) assign(ctx context.Context, n *rack.Node, p bootd.Peer) (api.A
 	}
 }
 
+// mayWork reports whether the agent may begin, or go on. An install waits for an image stream; freed is closed when there
+// may be one.
+func (m *Machine) mayWork(rec *Record) (may bool, freed <-chan struct{}) {
+	if rec.Job == nil || rec.Job.Hold || rec.State != Agent && rec.State != Installing {
+		return false, nil
+	}
+	if rec.Job.Kind != api.JobInstall {
+		return true, nil
+	}
+	may, freed = m.streams.ask(rec.MAC)
+	m.queue(rec.MAC, !may)
+	return may, freed
+}
+
 func (m *Machine) job(ctx context.Context, n *rack.Node, rec *Record) (*api.Job, error) {
+	job := &api.Job{
+		ID: rec.Job.ID, Kind: rec.Job.Kind, Steps: rec.Job.Steps, Next: rec.Job.Next,
+		Expect: api.Expect{Where: n.Where(), PrimaryMAC: n.Primary.String(), BMCMAC: n.BMC.String(), Serial: n.Serial},
+	}
+	if rec.Job.Kind != api.JobInstall {
+		return job, nil
+	}
 	man, err := m.needs.Images.Get(ctx, rec.Job.Image)
 	if err != nil {
 		return nil, fmt.Errorf("image of %s: %w", n.Name, err)
@@ -137,12 +162,9 @@ func (m *Machine) job(ctx context.Context, n *rack.Node, rec *Record) (*api.Job,
 	if rec.Install != nil && n.Disk == "" {
 		rule.Remembered = rec.Install.Disk // a disk that the row names wins
 	}
-	return &api.Job{
-		ID: rec.Job.ID, Kind: rec.Job.Kind, Steps: rec.Job.Steps, Next: rec.Job.Next,
-		Expect: api.Expect{Where: n.Where(), PrimaryMAC: n.Primary.String(), BMCMAC: n.BMC.String(), Serial: n.Serial},
-		Image:  &api.Image{ID: man.ID, Name: man.Name, RawSize: man.RawSize, Data: bootd.AreaImages + "/" + man.ID + "/data.zst"},
-		Disk:   rule,
-	}, nil
+	job.Image = &api.Image{ID: man.ID, Name: man.Name, RawSize: man.RawSize, Data: bootd.AreaImages + "/" + man.ID + "/data.zst"}
+	job.Disk = rule
+	return job, nil
 }
 
 // session finds the node and its job for a request within a session.
@@ -171,8 +193,8 @@ func (m *Machine) Blob(ctx context.Context, p bootd.Peer, job, name string) ([]b
 	if err != nil {
 		return nil, err
 	}
-	if rec.Job == nil {
-		return nil, fmt.Errorf("%s has no job: %w", n.Name, bootd.ErrSession)
+	if rec.Job == nil || rec.Job.Kind != api.JobInstall {
+		return nil, fmt.Errorf("%s has no job with blobs: %w", n.Name, bootd.ErrSession)
 	}
 	if rec.State != Agent && rec.State != Installing {
 		return nil, fmt.Errorf("%s is %s: %w", n.Name, rec.State, bootd.ErrSession)
@@ -202,10 +224,6 @@ func (m *Machine) Log(_ context.Context, p bootd.Peer, lines []byte) error {
 	if err != nil {
 		return err
 	}
-	m.mu.Lock()
-	if l := m.live[n.Primary]; l != nil {
-		l.heard = time.Now()
-	}
-	m.mu.Unlock()
+	m.heard(n.Primary)
 	return m.logs.append(n.Name, lines)
 }

@@ -18,6 +18,9 @@ func secret() string { return rand.Text() }
 // NetworkBoot hears that racker's DHCP answered a node that boots over the network by iPXE. Each such boot opens the way
 // to one new token.
 func (m *Machine) NetworkBoot(ctx context.Context, mac rack.MAC) error {
+	if rec := m.record(mac); rec == nil || rec.Job == nil {
+		return nil // there is no token to give: it boots its disk
+	}
 	return m.update(ctx, mac, func(r *Record) error {
 		if r.Job != nil {
 			r.Job.Token.Next = secret()
@@ -33,8 +36,8 @@ func (m *Machine) SystemBoot(ctx context.Context, mac rack.MAC) error {
 		return nil
 	}
 	err := m.transition(ctx, mac, Booted, nil)
-	if err == nil && rec.Install != nil && rec.Install.Plain {
-		err = m.transition(ctx, mac, Ready, nil)
+	if err == nil && rec.settled() {
+		err = m.transition(ctx, mac, Ready, served)
 	}
 	if errors.Is(err, errStale) { // the same news came from elsewhere
 		return nil
@@ -44,9 +47,7 @@ func (m *Machine) SystemBoot(ctx context.Context, mac rack.MAC) error {
 
 // byAddr finds the server whose reservation addr is.
 func (m *Machine) byAddr(addr netip.Addr) (*rack.Node, *Record) {
-	m.mu.Lock()
-	a, ok := m.plan.ByAddr(addr)
-	m.mu.Unlock()
+	a, ok := m.AssignedAt(addr)
 	if !ok {
 		return nil, nil
 	}

@@ -47,7 +47,7 @@ func (m *Machine) ready(ctx context.Context, n *rack.Node, rec *Record, body api
 	}
 	keep := func(r *Record) error {
 		r.Callback = &body
-		return nil
+		return served(r)
 	}
 	m.note(n.Primary, event.Event{Kind: event.Callback, Message: "the installed system called back as " + body.HostName, Run: rec.Run})
 	if rec.State == Installed || rec.State == Booted || rec.late() {

@@ -127,14 +127,10 @@ func TestStepsMoveTheDeadline(t *testing.T) {
 		t.Fatal(err)
 	}
 	reportSteps(t, m, p, a.Job, 2)
-	m.mu.Lock()
 	old := time.Now().Add(-time.Hour)
-	m.live[mac(2)].moved = old
-	m.mu.Unlock()
+	m.alive(mac(2), func(l *live) { l.moved = old })
 	reportSteps(t, m, p, a.Job, 4)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.live[mac(2)].moved.Equal(old) {
+	if m.known(mac(2)).moved.Equal(old) {
 		t.Error("an acknowledged step is no progress")
 	}
 }

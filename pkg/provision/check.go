@@ -2,7 +2,7 @@ package provision
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"net/netip"
 	"sync"
 	"time"
@@ -26,109 +26,158 @@ func (r *readings) set(mac rack.MAC, p api.Power) {
 	r.at[mac] = p
 }
 
-// checkAll asks every BMC before the first one is ordered anything. When one fails, the run ends with nothing touched.
-func (m *Machine) checkAll(ctx context.Context, run *runRecord) error {
+// checkAll asks every BMC before the first one is ordered anything. When one fails for good, the run ends with nothing
+// touched.
+func (m *Machine) checkAll(ctx context.Context, id string) error {
 	seen := readings{at: map[rack.MAC]api.Power{}}
 	g, gctx := errgroup.WithContext(ctx)
-	for _, mac := range run.Nodes {
-		g.Go(func() error { return m.check(gctx, run, mac, &seen) })
+	for _, mac := range m.run(id).Nodes {
+		g.Go(func() error { return m.check(gctx, id, mac, &seen) })
 	}
 	if err := g.Wait(); err != nil || ctx.Err() != nil {
 		return err
 	}
+	r := m.run(id)
 	var skipped []string
 	var nodes []rack.MAC
 	bad := 0
-	for _, mac := range run.Nodes {
+	for _, mac := range r.Nodes {
 		n, rec := m.node(mac)
 		switch {
 		case n == nil:
 			skipped = append(skipped, mac.String()+": its row is no longer in nodes.csv")
-		case rec.State == Failed:
+			continue
+		case rec.State == Failed && rec.Run == id:
 			bad++
-			nodes = append(nodes, mac)
-		case seen.at[mac] != api.PowerOff && !run.Request.PowerCycleRunning && !m.run(run.ID).Stop:
+		case rec.State == CheckingBMC && seen.at[mac] != api.PowerOff && !r.Request.PowerCycleRunning && !rec.waits() && !r.Stop:
 			skipped = append(skipped, n.Where()+": it is on; --power-cycle-running takes it in")
 			if err := m.release(ctx, mac); err != nil {
 				return err
 			}
-		default:
-			nodes = append(nodes, mac)
+			continue
 		}
+		nodes = append(nodes, mac)
 	}
-	stopped := bad > 0 || m.run(run.ID).Stop
+	return m.checked(ctx, r, nodes, skipped, bad)
+}
+
+// checked ends the check: nodes may be powered now, or the run is at its end.
+func (m *Machine) checked(ctx context.Context, r *runRecord, nodes []rack.MAC, skipped []string, bad int) error {
+	stopped := bad > 0 || r.Stop
 	if stopped {
-		if err := m.releaseAll(ctx, nodes); err != nil {
-			return err
+		for _, mac := range nodes {
+			if err := m.release(ctx, mac); err != nil {
+				return err
+			}
 		}
 	}
-	return m.updateRun(ctx, run.ID, func(r *runRecord) {
-		r.Nodes, r.Skipped = nodes, skipped
-		r.Checked = !stopped
+	return m.updateRun(ctx, r.ID, func(next *runRecord) {
+		next.Nodes, next.Skipped = nodes, skipped
+		next.Checked = !stopped
+		next.Canary = m.pickCanaries(next, nodes)
 		if bad > 0 {
-			r.Reason = "a BMC check failed; no server was powered off"
+			next.Reason = "a BMC check failed; no server was powered off"
 		}
 	})
 }
 
-// check reads one BMC's power state. A refusal of the credentials is final; silence is waited out, since a BMC may only
-// now be asking for its address.
-func (m *Machine) check(ctx context.Context, run *runRecord, mac rack.MAC, seen *readings) error {
-	n, rec, err := m.enter(ctx, run, mac)
-	if n == nil || err != nil {
-		return err
-	}
-	if rec.State != CheckingBMC || rec.Run != run.ID {
-		err := m.transition(ctx, mac, CheckingBMC, func(r *Record) error {
-			r.Run, r.Tries = run.ID, 1
-			return nil
-		})
-		if err != nil {
+// check has one BMC asked until its answer, or the policy, decides.
+func (m *Machine) check(ctx context.Context, id string, mac rack.MAC, seen *readings) error {
+	for ctx.Err() == nil {
+		e := m.entry(mac)
+		if e == nil {
+			return nil // its row went before anything was known of it
+		}
+		changed := e.changed.next()
+		r, runChanged := m.runAt(id)
+		over, err := m.checkOn(ctx, r, mac, seen, changed, runChanged)
+		if err != nil && !errors.Is(err, errStale) || over {
 			return err
 		}
-	}
-	cctx, cancel := context.WithTimeout(ctx, m.cfg.Deadlines.CheckBMC)
-	defer cancel()
-	p, err := m.readPower(cctx, n)
-	for err != nil && m.needs.BMCs.Silent(err) && !m.run(run.ID).Stop && pause(cctx, silentPause) {
-		p, err = m.readPower(cctx, n)
-	}
-	switch {
-	case ctx.Err() != nil:
-		return nil
-	case err != nil && m.run(run.ID).Stop:
-		return nil // cancelled: nobody waits for this BMC any more
-	case err != nil:
-		m.fail(ctx, mac, err.Error(), m.unreached(err))
-	default:
-		seen.set(mac, p)
-		m.note(mac, event.Event{Kind: event.BMCReading, Run: run.ID, Message: "BMC: power is " + string(p)})
 	}
 	return nil
 }
 
-// enter gives a node that a run is about to check. What an earlier run left under way, since the node's row was gone
+func (m *Machine) checkOn(ctx context.Context, r *runRecord, mac rack.MAC, seen *readings, node, run <-chan struct{}) (over bool, err error) {
+	n, rec, err := m.enter(ctx, r.ID, mac)
+	if n == nil || err != nil {
+		return err == nil, err
+	}
+	switch rec.State {
+	case CheckingBMC:
+		if over, err := m.askBMC(ctx, r.ID, n, rec, seen); over || err != nil {
+			return over, err
+		}
+	case Failed:
+		if decide(r, rec) == api.OnFailureCancel { // the others are asked all the same, so that all that fail are named
+			return true, m.answeredCancel(ctx, r, n, rec)
+		}
+		return m.failed(ctx, r, n, rec, node, run)
+	case Excluded:
+		return true, m.fence(ctx, n, rec)
+	default:
+		return true, nil
+	}
+	return false, nil
+}
+
+// answeredCancel stops the run when it was the operator who said so.
+func (m *Machine) answeredCancel(ctx context.Context, r *runRecord, n *rack.Node, rec *Record) error {
+	if a := r.Asked[rec.MAC]; a.Answer == api.OnFailureCancel && a.Tries == rec.Tries {
+		return m.stopOthers(ctx, r, n)
+	}
+	return nil
+}
+
+// enter brings a node into the check of a run. What an earlier run left under way, since the node's row was gone
 // when that run ended, is ended first. n is nil when there is no row.
-func (m *Machine) enter(ctx context.Context, run *runRecord, mac rack.MAC) (n *rack.Node, rec *Record, err error) {
+func (m *Machine) enter(ctx context.Context, id string, mac rack.MAC) (n *rack.Node, rec *Record, err error) {
 	n, rec = m.node(mac)
 	if n == nil {
-		return nil, nil, m.abandon(ctx, run.ID, mac)
+		return nil, nil, m.abandon(ctx, id, mac)
 	}
-	if rec.State.underway() && (rec.State != CheckingBMC || rec.Run != run.ID) {
+	if rec.Run == id {
+		return n, rec, nil
+	}
+	if rec.State.underway() && !rec.held() {
 		m.fail(ctx, mac, "run "+rec.Run+" ended without it", false)
-		n, rec = m.node(mac)
 	}
-	return n, rec, nil
+	err = m.transition(ctx, mac, CheckingBMC, func(r *Record) error {
+		r.Run, r.Tries, r.Served = id, 1, ""
+		return nil
+	})
+	return n, m.record(mac), err
+}
+
+// askBMC reads one BMC's power state. A refusal of the credentials is final; silence is waited out, since a BMC may only
+// now be asking for its address. over is false when the node failed.
+func (m *Machine) askBMC(ctx context.Context, id string, n *rack.Node, rec *Record, seen *readings) (over bool, err error) {
+	cctx, cancel := context.WithTimeout(ctx, max(m.timeLeft(rec), time.Millisecond))
+	defer cancel()
+	p, err := m.readPower(cctx, n)
+	for err != nil && m.needs.BMCs.Silent(err) && !m.run(id).Stop && pause(cctx, silentPause) {
+		p, err = m.readPower(cctx, n)
+	}
+	switch {
+	case ctx.Err() != nil:
+		return true, nil
+	case err == nil:
+		seen.set(n.Primary, p)
+		m.note(n.Primary, event.Event{Kind: event.BMCReading, Run: id, Message: "BMC: power is " + string(p)})
+		return true, nil
+	case m.run(id).Stop:
+		return true, nil // cancelled: nobody waits for this BMC any more
+	}
+	return false, m.failIn(ctx, n.Primary, CheckingBMC, func(r *Record) {
+		r.Reason, r.Unreached, r.Refused = err.Error(), m.unreached(err), m.needs.BMCs.Refused(err)
+	})
 }
 
 // abandon fails a node whose row went from nodes.csv while a run was at work on it: its order must not wait for the day
 // when the row comes back.
 func (m *Machine) abandon(ctx context.Context, run string, mac rack.MAC) error {
-	m.mu.Lock()
-	rec := m.nodes[mac]
-	left := rec != nil && rec.Run == run && rec.State.underway()
-	m.mu.Unlock()
-	if !left {
+	rec := m.record(mac)
+	if rec == nil || rec.Run != run || !rec.State.underway() {
 		return nil
 	}
 	return m.transition(ctx, mac, Failed, func(r *Record) error {
@@ -136,15 +185,6 @@ func (m *Machine) abandon(ctx context.Context, run string, mac rack.MAC) error {
 		r.disarm()
 		return nil
 	})
-}
-
-func (m *Machine) releaseAll(ctx context.Context, nodes []rack.MAC) error {
-	for _, mac := range nodes {
-		if err := m.release(ctx, mac); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // release puts a node that a run has not begun to install back to where it was. A node whose disk an earlier attempt
@@ -158,7 +198,7 @@ func (m *Machine) release(ctx context.Context, mac rack.MAC) error {
 	switch {
 	case rec.Job != nil && rec.Job.Began:
 		to = Failed
-	case rec.State == CheckingBMC && rec.up():
+	case rec.up():
 		to = Ready
 	}
 	return m.transition(ctx, mac, to, func(r *Record) error {
@@ -177,27 +217,15 @@ func (m *Machine) release(ctx context.Context, mac rack.MAC) error {
 // silentPause is the time between two questions to a BMC that does not answer.
 const silentPause = 2 * time.Second
 
-// pause waits, and reports whether there is time for another attempt.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
-}
-
 func (m *Machine) unreached(err error) bool {
-	return m.needs.BMCs.Silent(err) || m.needs.BMCs.Refused(err)
+	return m.needs.BMCs.Silent(err) || m.needs.BMCs.Refused(err) || errors.Is(err, errNoBMCAddress)
 }
 
 // readPower asks the BMC and remembers what it said.
 func (m *Machine) readPower(ctx context.Context, n *rack.Node) (api.Power, error) {
 	addr, ok := m.bmcAddr(n)
 	if !ok {
-		return api.PowerUnknown, fmt.Errorf("%s: its BMC has no address in the plan", n.Where())
+		return api.PowerUnknown, errNoBMCAddress
 	}
 	p, err := m.needs.BMCs.Power(ctx, n, addr)
 	m.reading(n.Primary, p, err)
@@ -206,31 +234,22 @@ func (m *Machine) readPower(ctx context.Context, n *rack.Node) (api.Power, error
 
 // reading keeps what a BMC said last, or why it said nothing.
 func (m *Machine) reading(mac rack.MAC, p api.Power, err error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if l := m.live[mac]; l != nil {
+	m.alive(mac, func(l *live) {
 		l.power, l.reached, l.bmcError = p, err == nil, ""
 		if err != nil {
 			l.bmcError = sentence(err.Error())
 		}
-	}
-	m.wake()
+	})
+	m.any.fire()
 }
 
-func (m *Machine) power(mac rack.MAC) api.Power {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if l := m.live[mac]; l != nil {
-		return l.power
-	}
-	return api.PowerUnknown
-}
+func (m *Machine) power(mac rack.MAC) api.Power { return m.known(mac).power }
 
 // bmcAddr is where a node's BMC is reached: its own address, else the one that racker leases to its MAC.
 func (m *Machine) bmcAddr(n *rack.Node) (netip.Addr, bool) {
 	if n.BMCAddress.IsValid() {
 		return n.BMCAddress, true
 	}
-	a, ok := m.Plan().ByMAC(n.BMC)
+	a, ok := m.Assigned(n.BMC)
 	return a.Addr, ok
 }

@@ -6,20 +6,19 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
-	"time"
 
-	"github.com/racker-project/racker/pkg/event"
 	"github.com/racker-project/racker/pkg/rack"
 	"github.com/racker-project/racker/pkg/store"
 )
 
 // Keys of the store.
 const (
-	nodeKeys    = "node/"    // + MAC -> Record
-	runKeys     = "run/"     // + ID -> runRecord
-	journalKeys = "journal/" // + time and MAC -> journalEntry
+	nodeKeys     = "node/"    // + MAC -> Record
+	runKeys      = "run/"     // + ID -> runRecord
+	journalKeys  = "journal/" // + run, time and MAC -> journalEntry
+	deadlinesKey = "deadlines"
+	replaceKeys  = "replace/" // + old primary MAC -> replacement
 )
 
 var (
@@ -31,22 +30,23 @@ var (
 
 // Machine is the state machine of all nodes. Its methods may be called concurrently.
 type Machine struct {
-	cfg    Config
-	store  store.Store
-	needs  Needs
-	log    *slog.Logger
-	logs   *nodeLogs
-	starts chan string // IDs of runs to drive
+	cfg     Config
+	store   store.Store
+	needs   Needs
+	log     *slog.Logger
+	logs    *nodeLogs
+	pace    *pace
+	streams *streams
+	kick    chan struct{} // holds one element when there may be a run that nobody drives
 
-	submits sync.Mutex // held from the check of a request until its run is stored; taken before mu
+	submits sync.Mutex // held from the check of an order until it is stored; taken before mu
+	any     signal     // fired at every change of anything
 
-	mu      sync.Mutex
-	rack    *rack.Rack
-	plan    *rack.Plan
-	nodes   map[rack.MAC]*Record
-	live    map[rack.MAC]*live
-	runs    map[string]*runRecord
-	changed chan struct{} // closed and replaced at every change
+	mu     sync.RWMutex
+	rows   *rows
+	nodes  map[rack.MAC]*entry
+	runs   map[string]*run
+	broken string // why the state cannot be written; empty when it can
 }
 
 // Needs are the parts that the machine acts through.
@@ -57,31 +57,30 @@ type Needs struct {
 	Render     Render
 	Events     Publisher
 	Metadata   Metadata
-}
-
-// journalEntry is one transition; progress is never journalled.
-type journalEntry struct {
-	Time   time.Time `json:"time"`
-	MAC    rack.MAC  `json:"mac"`
-	Run    string    `json:"run,omitempty"`
-	From   State     `json:"from"`
-	To     State     `json:"to"`
-	Reason string    `json:"reason,omitempty"`
+	// Frames is the listener on the internal network; nil when there is none.
+	Frames Frames
 }
 
 // New loads the state. It starts nothing; Run does.
 func New(ctx context.Context, cfg Config, st store.Store, needs Needs, log *slog.Logger) (*Machine, error) {
 	m := &Machine{
 		cfg: cfg, store: st, needs: needs, log: log, logs: &nodeLogs{dir: cfg.LogDir},
-		starts: make(chan string, 16),
-		nodes:  map[rack.MAC]*Record{}, live: map[rack.MAC]*live{}, runs: map[string]*runRecord{},
-		changed: make(chan struct{}),
+		pace: &pace{interval: cfg.PowerInterval}, streams: newStreams(cfg.ImageStreams),
+		kick: make(chan struct{}, 1), nodes: map[rack.MAC]*entry{}, runs: map[string]*run{},
 	}
-	if err := load(ctx, st, nodeKeys, func(r *Record) { m.nodes[r.MAC] = r }); err != nil {
+	if err := load(ctx, st, nodeKeys, func(r *Record) { m.nodes[r.MAC] = newEntry(r) }); err != nil {
 		return nil, err
 	}
-	if err := load(ctx, st, runKeys, func(r *runRecord) { m.runs[r.ID] = r }); err != nil {
+	if err := load(ctx, st, runKeys, func(r *runRecord) { m.runs[r.ID] = newRun(r) }); err != nil {
 		return nil, err
+	}
+	if err := m.restoreDeadlines(ctx); err != nil {
+		return nil, err
+	}
+	for mac, e := range m.nodes {
+		if e.rec.Load().streaming() {
+			m.streams.take(mac)
+		}
 	}
 	return m, m.Reload(ctx)
 }
@@ -101,143 +100,6 @@ func load[T any](ctx context.Context, st store.Store, prefix string, add func(*T
 	return nil
 }
 
-// Reload reads nodes.csv again. Nodes that are new become known; records of rows that went stay.
-func (m *Machine) Reload(ctx context.Context) error {
-	r, plan, err := m.needs.Metadata.Load(ctx)
-	if err != nil {
-		return err
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.rack, m.plan = r, plan
-	for _, n := range r.Servers() {
-		if m.nodes[n.Primary] == nil {
-			m.nodes[n.Primary] = &Record{MAC: n.Primary, State: Known, Since: time.Now().UTC()}
-		}
-		if m.live[n.Primary] == nil {
-			m.live[n.Primary] = &live{moved: time.Now()}
-		}
-	}
-	m.wake()
-	return nil
-}
-
-// Plan gives the address plan in force.
-func (m *Machine) Plan() *rack.Plan {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.plan
-}
-
-// Rack gives the rows in force.
-func (m *Machine) Rack() *rack.Rack {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.rack
-}
-
-// Listed reports whether nodes.csv has a server with this primary MAC.
-func (m *Machine) Listed(mac rack.MAC) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.row(mac) != nil
-}
-
-// node gives the row and a copy of the record.
-func (m *Machine) node(mac rack.MAC) (*rack.Node, *Record) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	rec := m.nodes[mac]
-	n := m.row(mac)
-	if rec == nil || n == nil {
-		return nil, nil
-	}
-	return n, rec.clone()
-}
-
-// row finds a server's row by its primary MAC; the caller holds the lock.
-func (m *Machine) row(mac rack.MAC) *rack.Node {
-	for _, n := range m.rack.Servers() {
-		if n.Primary == mac {
-			return n
-		}
-	}
-	return nil
-}
-
-// update changes a record under the lock, durably, without a change of state: a token given, a step acknowledged.
-// fn returns an error to leave all as it was.
-func (m *Machine) update(ctx context.Context, mac rack.MAC, fn func(*Record) error) error {
-	_, err := m.write(ctx, mac, "", fn)
-	return err
-}
-
-// transition is the one way into a state. It journals before anybody can act on the new state; fn may change more of
-// the record in the same transaction. A transition that the state machine does not have is an error.
-func (m *Machine) transition(ctx context.Context, mac rack.MAC, to State, fn func(*Record) error) error {
-	from, err := m.write(ctx, mac, to, fn)
-	if err != nil {
-		return err
-	}
-	n, rec := m.node(mac)
-	if n == nil {
-		m.log.InfoContext(ctx, "state changed", "mac", mac, "state", to, "from", from)
-		return nil
-	}
-	text := fmt.Sprintf("%s: %s", n.Where(), to)
-	if rec.Reason != "" && to == Failed {
-		text += ": " + rec.Reason
-	}
-	m.log.InfoContext(ctx, "state changed", "node", n.Name, "state", to, "from", from, "run", rec.Run)
-	m.note(mac, event.Event{Kind: event.Transition, Run: rec.Run, Message: text,
-		Fields: map[string]string{"state": string(to), "from": string(from), "reason": rec.Reason}})
-	return nil
-}
-
-func (m *Machine) write(ctx context.Context, mac rack.MAC, to State, fn func(*Record) error) (State, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	old := m.nodes[mac]
-	if old == nil {
-		return "", fmt.Errorf("%s: %w", mac, ErrNoNode)
-	}
-	next := old.clone()
-	now := time.Now().UTC()
-	var ops []store.Op
-	if to != "" {
-		if !may(old.State, to) {
-			return "", fmt.Errorf("%s: %s cannot follow %s: %w", mac, to, old.State, errStale)
-		}
-		next.State, next.Since = to, now
-		if to != Failed {
-			next.Step, next.Reason, next.Unreached, next.Refused = "", "", false, false
-		} else {
-			next.Step = string(old.State)
-		}
-	}
-	if fn != nil {
-		if err := fn(next); err != nil {
-			return "", err
-		}
-	}
-	next.Reason = sentence(next.Reason)
-	if to != "" {
-		entry := journalEntry{Time: now, MAC: mac, Run: next.Run, From: old.State, To: to, Reason: next.Reason}
-		ops = append(ops, put(journalKeys+now.Format("20060102T150405.000000000")+"/"+mac.String(), entry))
-	}
-	ops = append(ops, put(nodeKeys+mac.String(), next))
-	if _, err := m.store.Txn(ctx, nil, ops...); err != nil {
-		return "", fmt.Errorf("journal %s: %w", mac, err)
-	}
-	m.nodes[mac] = next
-	if l := m.live[mac]; l != nil && to != "" {
-		l.progress = nil
-		l.moved = now
-	}
-	m.wake()
-	return old.State, nil
-}
-
 // put marshals a value of this package, which never fails: all of them are plain structs.
 func put(key string, v any) store.Op {
 	b, err := json.Marshal(v)
@@ -247,40 +109,56 @@ func put(key string, v any) store.Op {
 	return store.Put(key, b)
 }
 
-// wake tells every waiter that something changed; the caller holds the lock.
-func (m *Machine) wake() {
-	close(m.changed)
-	m.changed = make(chan struct{})
+// entry gives what is held of a node; nil for a MAC that was never in nodes.csv.
+func (m *Machine) entry(mac rack.MAC) *entry {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.nodes[mac]
+}
+
+// node gives the row and the record, which the caller must not change; nil when there is no row.
+func (m *Machine) node(mac rack.MAC) (*rack.Node, *Record) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	n, e := m.rows.servers[mac], m.nodes[mac]
+	if n == nil || e == nil {
+		return nil, nil
+	}
+	return n, e.rec.Load()
+}
+
+// record gives a node's record, nil when there is none.
+func (m *Machine) record(mac rack.MAC) *Record {
+	if e := m.entry(mac); e != nil {
+		return e.rec.Load()
+	}
+	return nil
 }
 
 // changes gives a channel that is closed at the next change of anything.
-func (m *Machine) changes() <-chan struct{} {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.changed
+func (m *Machine) changes() <-chan struct{} { return m.any.next() }
+
+// signal wakes everybody who waits for the next change of something. The zero value is ready.
+type signal struct {
+	mu sync.Mutex
+	ch chan struct{}
 }
 
-// find names a node by any word that an operator may use, addresses included.
-func (m *Machine) find(word string) (*rack.Node, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if n := m.rack.Find(word); n != nil {
-		return n, nil
+// next gives a channel that is closed when the signal is fired.
+func (s *signal) next() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ch == nil {
+		s.ch = make(chan struct{})
 	}
-	var found *rack.Node
-	for _, n := range m.rack.Servers() {
-		a, ok := m.plan.ByMAC(n.Primary)
-		b, isBMC := m.plan.ByMAC(n.BMC)
-		rec := m.nodes[n.Primary]
-		fits := ok && a.Addr.String() == word || isBMC && b.Addr.String() == word ||
-			rec != nil && rec.Identity != nil && rec.Identity.UUID != "" && strings.EqualFold(rec.Identity.UUID, word)
-		if fits {
-			found = n
-			break
-		}
+	return s.ch
+}
+
+func (s *signal) fire() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ch != nil {
+		close(s.ch)
+		s.ch = nil
 	}
-	if found == nil {
-		return nil, fmt.Errorf("%q: %w", word, ErrNoNode)
-	}
-	return found, nil
 }

@@ -17,6 +17,8 @@ type BMCs interface {
 	Power(ctx context.Context, n *rack.Node, addr netip.Addr) (api.Power, error)
 	// SetPower is idempotent: it returns once the reading agrees.
 	SetPower(ctx context.Context, n *rack.Node, addr netip.Addr, on bool) error
+	// SoftOff asks the operating system to shut down, and returns when the power reads off, or with an error.
+	SoftOff(ctx context.Context, n *rack.Node, addr netip.Addr) error
 	// SetBoot makes the network or the disk the persistent boot device, and reads it back.
 	SetBoot(ctx context.Context, n *rack.Node, addr netip.Addr, network, efi bool) error
 	// Silent reports whether err means that the BMC did not answer; a later attempt may find it.
@@ -57,7 +59,15 @@ type Publisher interface {
 
 // Metadata gives the rack as nodes.csv says now, with its address plan. It is asked at start and before each run.
 type Metadata interface {
-	Load(ctx context.Context) (*rack.Rack, *rack.Plan, error)
+	// Load reads nodes.csv. moved tells for old MACs which new ones take over their address and name, once the file has
+	// the new and no longer the old.
+	Load(ctx context.Context, moved map[rack.MAC]rack.MAC) (*rack.Rack, *rack.Plan, error)
+}
+
+// Frames tells what else than DHCP was heard of a machine on the internal network.
+type Frames interface {
+	// Heard gives when a frame of mac came last, and what it was ("IPv6, VLAN 20"); the zero time for never.
+	Heard(mac rack.MAC) (time.Time, string)
 }
 
 // Config says how this rack is provisioned.
@@ -74,6 +84,12 @@ type Config struct {
 	LogDir      string // one log per node below it
 	Version     string
 	Deadlines   Deadlines
+	// PowerInterval is the time between two power-ons; 0 for none.
+	PowerInterval time.Duration
+	// ImageStreams is how many nodes read an image at a time; 0 for any number.
+	ImageStreams int
+	// RetryPause is the pause before a node's second attempt; it doubles with each further one.
+	RetryPause time.Duration
 }
 
 // Microkernel names the files that a node boots, as paths below /assets/.

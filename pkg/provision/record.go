@@ -15,12 +15,19 @@ type Record struct {
 	Step   string    `json:"step,omitempty"`   // the state in which it failed
 	Reason string    `json:"reason,omitempty"` // one sentence
 	Run    string    `json:"run,omitempty"`
+	// Served is the last run that brought the node where it wanted it.
+	Served string `json:"served,omitempty"`
 	// Tries counts the attempts of the run at this node, from 1.
 	Tries int `json:"tries,omitempty"`
 	// Unreached marks a failure that was a BMC's: refused or silent.
 	Unreached bool `json:"unreached,omitempty"`
 	// Refused marks one that no further attempt may follow: the BMC refused the credentials, and may lock the account.
 	Refused bool `json:"refused,omitempty"`
+	// Fence is what became of the power-off of a node that was excluded: fenceDue until it was tried, "" when it is off for
+	// sure, else why that is not known.
+	Fence string `json:"fence,omitempty"`
+	// Adopted marks a node that was taken in as it ran; racker did not install it.
+	Adopted bool `json:"adopted,omitempty"`
 	// Job is the armed order; nil when the node has none and boots from its disk.
 	Job *Job `json:"job,omitempty"`
 	// Session is the agent that is on the node now, if any. It outlives a job that failed, so that the agent stays
@@ -52,7 +59,14 @@ type Job struct {
 	Steps   []api.StepKind `json:"steps"`
 	// Callback is the secret of the ready and fail signals of this install.
 	Callback string `json:"callback,omitempty"`
+	// Hold keeps the node in the microkernel: the agent gets no step.
+	Hold bool `json:"hold,omitempty"`
+	// Spec is the digest of what was ordered; it goes over to the Install.
+	Spec string `json:"spec,omitempty"`
 }
+
+// fenceDue is the Fence of a node whose power-off is still to be tried.
+const fenceDue = "its power-off was not tried yet"
 
 // Token is the boot token of a network boot. A new DHCP boot makes a new one; the one that was given before stays good until
 // the new one is given, since a DHCP packet that came twice is not a boot.
@@ -81,10 +95,12 @@ type Install struct {
 	Others   []string `json:"others,omitempty"` // operating systems on other disks
 	// Job is the job that made, or makes, it: the report of its last step may come again, when the reply was lost.
 	Job string `json:"job,omitempty"`
+	// Spec is the digest of what was ordered.
+	Spec string `json:"spec,omitempty"`
 }
 
-// clone copies the record so deep that a change of the copy never shows in the original's maps and pointers that this
-// package changes in place.
+// clone copies the record so deep that a writer can change the copy; identity, hardware and callback are replaced, never
+// changed.
 func (r *Record) clone() *Record {
 	c := *r
 	if r.Job != nil {
@@ -109,9 +125,34 @@ func (r *Record) disarm() {
 	}
 }
 
-// up reports whether the node's last install came up.
+// up reports whether there is a system on the node that came up before.
 func (r *Record) up() bool {
-	return r.Install != nil && r.Install.Complete && (r.Install.Plain || r.Callback != nil)
+	if r.Install == nil {
+		return r.Adopted
+	}
+	return r.Install.Complete && (r.Install.Plain || r.Callback != nil)
+}
+
+// served notes that the node's run did what it was for.
+func served(r *Record) error {
+	r.Served = r.Run
+	return nil
+}
+
+// rest is the state of a node that no run is at work on.
+func (r *Record) rest() State {
+	if r.up() {
+		return Ready
+	}
+	return Known
+}
+
+// held reports whether the node waits in the microkernel as its run was told.
+func (r *Record) held() bool { return r.State == Agent && r.Job != nil && r.Job.Hold }
+
+// streaming reports whether the node reads, or is about to read, an image.
+func (r *Record) streaming() bool {
+	return r.State == Installing && r.Job != nil && r.Job.Kind == api.JobInstall
 }
 
 // diskName is how a disk is remembered: by what moves with it, else by where it sits.

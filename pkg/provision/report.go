@@ -52,7 +52,7 @@ func (m *Machine) Report(ctx context.Context, p bootd.Peer, job string, step int
 	case r.State == api.StepRunning && kind != api.StepReboot:
 		return m.running(ctx, n, rec, kind, r)
 	case r.State == api.StepRunning || r.State == api.StepDone:
-		return m.done(ctx, n, rec, step, r)
+		return m.acknowledge(ctx, n, rec, step, r)
 	}
 	return api.StepReply{}, fmt.Errorf("step %d of %s is %q: %w", step, job, r.State, bootd.ErrRefused)
 }
@@ -68,8 +68,8 @@ func (m *Machine) running(ctx context.Context, n *rack.Node, rec *Record, kind a
 				return errStale // let go of, or failed, in this moment
 			}
 			r.Job.Began = true
-			r.Install = &Install{Image: r.Job.Image, Disk: diskName(r.Job.Disk), Others: r.Job.Others, At: time.Now().UTC(), Job: r.Job.ID}
-			r.Callback = nil
+			r.Install = &Install{Image: r.Job.Image, Disk: diskName(r.Job.Disk), Others: r.Job.Others, At: time.Now().UTC(), Job: r.Job.ID, Spec: r.Job.Spec}
+			r.Callback, r.Adopted = nil, false
 			return nil
 		})
 		if errors.Is(err, errStale) {
@@ -79,18 +79,15 @@ func (m *Machine) running(ctx context.Context, n *rack.Node, rec *Record, kind a
 			return api.StepReply{}, err
 		}
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if l := m.live[n.Primary]; l != nil {
+	m.alive(n.Primary, func(l *live) {
 		l.heard = time.Now()
 		if p := r.Progress; p != nil && sound(p) {
 			if l.progress == nil || p.Done > l.progress.Done {
-				l.moved = l.heard
+				l.moved, l.spent = l.heard, 0
 			}
 			l.progress = p
 		}
-		m.wake()
-	}
+	})
 	return api.StepReply{}, nil
 }
 
@@ -104,8 +101,8 @@ func sound(p *api.Progress) bool {
 	return p.Done >= 0 && p.Done <= p.Total && p.Total > 0 && p.BytesPerSecond >= 0
 }
 
-// done acknowledges a step: what it found is kept first, so that a repeat of the report finds it acknowledged.
-func (m *Machine) done(ctx context.Context, n *rack.Node, rec *Record, step int, r api.StepReport) (api.StepReply, error) {
+// acknowledge takes a step as done: what it found is kept first, so that a repeat of the report finds it acknowledged.
+func (m *Machine) acknowledge(ctx context.Context, n *rack.Node, rec *Record, step int, r api.StepReport) (api.StepReply, error) {
 	kind := rec.Job.Steps[step]
 	m.note(n.Primary, event.Event{Kind: event.AgentStep, Message: "step " + string(kind) + " done", Run: rec.Run,
 		Fields: map[string]string{"step": string(kind)}})
@@ -113,6 +110,9 @@ func (m *Machine) done(ctx context.Context, n *rack.Node, rec *Record, step int,
 	case api.StepDisk:
 		return m.diskChosen(ctx, n, r)
 	case api.StepReboot:
+		if rec.Job.Kind != api.JobInstall {
+			return m.looked(ctx, n, rec)
+		}
 		return m.installed(ctx, n, rec)
 	case api.StepWrite:
 		return m.written(ctx, n, rec, step, r)
@@ -175,10 +175,8 @@ func (m *Machine) advance(ctx context.Context, n *rack.Node, was *Record, step i
 		}
 		return nil
 	})
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if l := m.live[n.Primary]; l != nil && err == nil {
-		l.moved = time.Now()
+	if err == nil {
+		m.moved(n.Primary)
 	}
 	return err
 }
@@ -211,15 +209,7 @@ func (m *Machine) diskChosen(ctx context.Context, n *rack.Node, r api.StepReport
 // installed makes the disk the BMC's boot device, disarms the job, and only then lets the agent reboot. A BMC that does
 // not obey is no failure: the boot answer sends the node to its disk whatever the firmware's order.
 func (m *Machine) installed(ctx context.Context, n *rack.Node, rec *Record) (api.StepReply, error) {
-	bctx, cancel := context.WithTimeout(ctx, 20*time.Second)
-	defer cancel()
-	if addr, ok := m.bmcAddr(n); ok {
-		text := "BMC: boot device set to disk"
-		if err := m.needs.BMCs.SetBoot(bctx, n, addr, false, rec.uefi()); err != nil {
-			text = "BMC: boot device not set to disk: " + err.Error()
-		}
-		m.note(n.Primary, event.Event{Kind: event.BMCReading, Message: text, Run: rec.Run})
-	}
+	m.bootFromDisk(ctx, n, rec)
 	err := m.transition(ctx, n.Primary, Installed, func(r *Record) error {
 		if r.Job == nil || r.Install == nil {
 			return errStale
@@ -235,15 +225,32 @@ func (m *Machine) installed(ctx context.Context, n *rack.Node, rec *Record) (api
 	return api.StepReply{}, err
 }
 
-// fail ends a node's way in this run. Before the write began the job is disarmed and the node boots from disk; after it
-// the job stays armed, so that a reboot comes back to the microkernel and never to the half-written disk.
-func (m *Machine) fail(ctx context.Context, mac rack.MAC, reason string, unreached bool) {
-	err := m.transition(ctx, mac, Failed, func(r *Record) error {
-		r.Reason, r.Unreached = reason, unreached
-		r.disarm()
-		return nil
+// looked ends an inventory: the node goes back to where it was, and to its disk.
+func (m *Machine) looked(ctx context.Context, n *rack.Node, rec *Record) (api.StepReply, error) {
+	m.bootFromDisk(ctx, n, rec)
+	return api.StepReply{}, m.transition(ctx, n.Primary, rec.rest(), func(r *Record) error {
+		if r.Job == nil || r.Job.ID != rec.Job.ID {
+			return errStale
+		}
+		r.Job = nil
+		return served(r)
 	})
-	if err != nil {
-		m.log.WarnContext(ctx, "fail a node", "mac", mac, "err", err)
-	}
 }
+
+// bootFromDisk makes the disk the BMC's boot device, which is a help and no more.
+func (m *Machine) bootFromDisk(ctx context.Context, n *rack.Node, rec *Record) {
+	addr, ok := m.bmcAddr(n)
+	if !ok {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, bootDeviceTime)
+	defer cancel()
+	text := "BMC: boot device set to disk"
+	if err := m.needs.BMCs.SetBoot(ctx, n, addr, false, rec.uefi()); err != nil {
+		text = "BMC: boot device not set to disk: " + err.Error()
+	}
+	m.note(n.Primary, event.Event{Kind: event.BMCReading, Message: text, Run: rec.Run})
+}
+
+// bootDeviceTime bounds the change of the boot device while an agent waits to reboot.
+const bootDeviceTime = 20 * time.Second

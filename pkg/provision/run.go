@@ -2,19 +2,17 @@ package provision
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/racker-project/racker/pkg/api"
 	"github.com/racker-project/racker/pkg/event"
-	"github.com/racker-project/racker/pkg/image"
 	"github.com/racker-project/racker/pkg/rack"
+	"github.com/racker-project/racker/pkg/store"
 )
 
 // States of a run.
@@ -25,180 +23,137 @@ const (
 	runCancelled = "cancelled"
 )
 
+// What a run does with its nodes (api.RunRequest.Provision).
+const (
+	provisionImage     = "image"
+	provisionInventory = api.BootInventory // once into the microkernel, and back
+	provisionDisk      = api.BootDisk      // power cycle into what is installed
+)
+
 var (
-	// ErrBusy is matched when a run is in progress.
+	// ErrBusy is matched when another order holds what is asked for.
 	ErrBusy = errors.New("a run is in progress")
 	// ErrRequest is matched when a run's request cannot be carried out as it stands.
 	ErrRequest = errors.New("cannot run this")
 	// ErrNoRun is matched when a run's ID is not known.
 	ErrNoRun = errors.New("no such run")
+	// ErrNotAsked is matched by an answer to a question that is not open.
+	ErrNotAsked = errors.New("nobody asks that")
 )
 
-// runRecord is a run as the store keeps it.
+// runRecord is a run as the store keeps it. It is never changed in place.
 type runRecord struct {
 	ID      string         `json:"id"`
 	State   string         `json:"state"`
 	Request api.RunRequest `json:"request"`
-	Image   string         `json:"image"` // ID
+	Image   string         `json:"image,omitempty"` // ID
+	Spec    string         `json:"spec,omitempty"`  // digest of what its nodes are to become
 	Nodes   []rack.MAC     `json:"nodes"`
 	// Checked is set when every BMC answered: from then on nodes are powered.
-	Checked bool      `json:"checked"`
-	Stop    bool      `json:"stop,omitempty"` // no node starts any more
-	Skipped []string  `json:"skipped,omitempty"`
-	Reason  string    `json:"reason,omitempty"`
-	Began   time.Time `json:"began"`
-	Ended   time.Time `json:"ended,omitzero"`
-	Code    int       `json:"code"`
+	Checked bool `json:"checked"`
+	// Canary are the nodes that go first; CanaryOK is set when all of them are ready.
+	Canary   []rack.MAC `json:"canary,omitempty"`
+	CanaryOK bool       `json:"canary_ok,omitempty"`
+	// Asked are the questions that are open, or answered and not acted upon yet.
+	Asked   map[rack.MAC]asked `json:"asked,omitempty"`
+	Stop    bool               `json:"stop,omitempty"` // no node starts any more
+	Skipped []string           `json:"skipped,omitempty"`
+	Reason  string             `json:"reason,omitempty"`
+	Began   time.Time          `json:"began"`
+	Ended   time.Time          `json:"ended,omitzero"`
+	Code    int                `json:"code"`
+}
+
+// asked is a question about an attempt at a node that failed, with its answer once there is one.
+type asked struct {
+	At     time.Time `json:"at"`
+	Tries  int       `json:"tries"` // Record.Tries of the attempt; an answer holds for no other
+	Answer string    `json:"answer,omitempty"`
 }
 
 func (r *runRecord) clone() *runRecord {
 	c := *r
-	c.Nodes, c.Skipped = slices.Clone(r.Nodes), slices.Clone(r.Skipped)
+	c.Nodes, c.Skipped, c.Canary = slices.Clone(r.Nodes), slices.Clone(r.Skipped), slices.Clone(r.Canary)
+	c.Asked = make(map[rack.MAC]asked, len(r.Asked))
+	for mac, a := range r.Asked {
+		c.Asked[mac] = a
+	}
 	return &c
 }
 
-// Submit checks a request, stores the run, and hands it to Run. Nothing is touched before it returns.
-func (m *Machine) Submit(ctx context.Context, req api.RunRequest) (api.RunView, error) {
-	m.submits.Lock()
-	defer m.submits.Unlock()
-	if err := m.busy(); err != nil { // before nodes.csv is read again: a run keeps the rows that it began with
-		return api.RunView{}, err
-	}
-	if err := m.Reload(ctx); err != nil {
-		return api.RunView{}, err
-	}
-	run, err := m.plannedRun(ctx, req)
-	if err != nil {
-		return api.RunView{}, err
-	}
-	if err := m.admit(ctx, run); err != nil {
-		return api.RunView{}, err
-	}
-	m.needs.Events.Publish(event.Event{Kind: event.RunChange, Run: run.ID, Message: "run " + run.ID + " began"})
-	// There is room, since at most one run is open; a run that is stored must be driven even when the caller went.
-	m.starts <- run.ID
-	return m.RunView(run.ID)
+// run is a run that this process knows.
+type run struct {
+	turn    sync.Mutex // held by whoever writes the record, until it is durable
+	rec     atomic.Pointer[runRecord]
+	changed signal
+	driven  bool // guarded by Machine.mu
 }
 
-func (m *Machine) plannedRun(ctx context.Context, req api.RunRequest) (*runRecord, error) {
-	if req.Provision != "image" {
-		return nil, fmt.Errorf("provision %q: this version provisions \"image\": %w", req.Provision, ErrRequest)
-	}
-	if req.OnFailure != "cancel" && req.OnFailure != "retry" {
-		return nil, fmt.Errorf("onfailure %q: want cancel or retry: %w", req.OnFailure, ErrRequest)
-	}
-	if req.Retries < 0 || req.Retries > 100 {
-		return nil, fmt.Errorf("retries %d: want 0 to 100: %w", req.Retries, ErrRequest)
-	}
-	man, err := m.needs.Images.Get(ctx, req.Image)
-	if errors.Is(err, image.ErrNotFound) {
-		return nil, fmt.Errorf("%w: %w", err, ErrRequest)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if _, err := m.cfg.Microkernel(); err != nil {
-		return nil, fmt.Errorf("%w: %w", err, ErrRequest)
-	}
-	nodes, err := m.chosen(req)
-	if err != nil {
-		return nil, err
-	}
-	return &runRecord{
-		ID: "run-" + strings.ToLower(rand.Text()[:8]), State: runRunning, Request: req, Image: man.ID, Nodes: nodes, Began: time.Now().UTC(),
-	}, nil
-}
-
-// chosen resolves the request's words. The management node is never among them.
-func (m *Machine) chosen(req api.RunRequest) ([]rack.MAC, error) {
-	resolve := func(words []string) ([]rack.MAC, error) {
-		var out []rack.MAC
-		for _, w := range words {
-			n, err := m.find(w)
-			if err != nil {
-				return nil, fmt.Errorf("%w: %w", err, ErrRequest)
-			}
-			if n.Management {
-				return nil, fmt.Errorf("%s is the management node, which no order may touch: %w", n.Where(), ErrRequest)
-			}
-			if !slices.Contains(out, n.Primary) { // two words may name one server
-				out = append(out, n.Primary)
-			}
-		}
-		return out, nil
-	}
-	nodes, err := resolve(req.Nodes)
-	if err != nil {
-		return nil, err
-	}
-	if len(req.Nodes) == 0 {
-		for _, n := range m.Rack().Servers() {
-			nodes = append(nodes, n.Primary)
-		}
-	}
-	out, err := resolve(req.Exclude)
-	if err != nil {
-		return nil, err
-	}
-	nodes = slices.DeleteFunc(nodes, func(mac rack.MAC) bool {
-		_, rec := m.node(mac)
-		return rec == nil || rec.State == Excluded || slices.Contains(out, mac)
-	})
-	if len(nodes) == 0 {
-		return nil, fmt.Errorf("no server is left to provision: %w", ErrRequest)
-	}
-	return nodes, nil
-}
-
-// busy gives an error that names the run in progress, nil when there is none.
-func (m *Machine) busy() error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, r := range m.runs {
-		if r.State == runRunning {
-			return fmt.Errorf("%w: %s", ErrBusy, r.ID)
-		}
-	}
-	return nil
-}
-
-// admit stores the run; the caller holds the lock of submits, and found no other run in progress.
-func (m *Machine) admit(ctx context.Context, run *runRecord) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if _, err := m.store.Txn(ctx, nil, put(runKeys+run.ID, run)); err != nil {
-		return fmt.Errorf("store run %s: %w", run.ID, err)
-	}
-	m.runs[run.ID] = run
-	m.wake()
-	return nil
+func newRun(r *runRecord) *run {
+	out := &run{}
+	out.rec.Store(r)
+	return out
 }
 
 // updateRun changes a run durably.
 func (m *Machine) updateRun(ctx context.Context, id string, fn func(*runRecord)) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	old := m.runs[id]
-	if old == nil {
+	return m.changeRun(ctx, id, func(r *runRecord) error {
+		fn(r)
+		return nil
+	})
+}
+
+func (m *Machine) changeRun(ctx context.Context, id string, fn func(*runRecord) error) error {
+	m.mu.RLock()
+	at := m.runs[id]
+	m.mu.RUnlock()
+	if at == nil {
 		return fmt.Errorf("%q: %w", id, ErrNoRun)
 	}
-	next := old.clone()
-	fn(next)
-	if _, err := m.store.Txn(ctx, nil, put(runKeys+id, next)); err != nil {
+	at.turn.Lock()
+	defer at.turn.Unlock()
+	next := at.rec.Load().clone()
+	if err := fn(next); err != nil {
+		return err
+	}
+	if _, err := m.store.Txn(context.WithoutCancel(ctx), nil, put(runKeys+id, next)); err != nil {
+		m.unwritable(err)
 		return fmt.Errorf("store run %s: %w", id, err)
 	}
-	m.runs[id] = next
-	m.wake()
+	at.rec.Store(next)
+	at.changed.fire()
+	m.any.fire()
 	return nil
 }
 
-func (m *Machine) run(id string) *runRecord {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if r := m.runs[id]; r != nil {
-		return r.clone()
+// runAt gives a run and a channel that is closed when it changes; nil for an ID that is not known.
+func (m *Machine) runAt(id string) (*runRecord, <-chan struct{}) {
+	m.mu.RLock()
+	at := m.runs[id]
+	m.mu.RUnlock()
+	if at == nil {
+		return nil, nil
 	}
-	return nil
+	changed := at.changed.next()
+	return at.rec.Load(), changed
+}
+
+func (m *Machine) run(id string) *runRecord {
+	r, _ := m.runAt(id)
+	return r
+}
+
+// open gives the runs in progress.
+func (m *Machine) open() []*runRecord {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	var out []*runRecord
+	for _, at := range m.runs {
+		if r := at.rec.Load(); r.State == runRunning {
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 // Cancel stops a run: no node starts any more, those whose disk is being written go on to their end.
@@ -214,43 +169,37 @@ func (m *Machine) Cancel(ctx context.Context, id string) (api.RunView, error) {
 	return m.RunView(id)
 }
 
-// Run drives the runs in progress, and those that are submitted, until ctx is done. A run that was cut short by the end of
-// the process goes on at the next start.
-func (m *Machine) Run(ctx context.Context) error {
-	g, ctx := errgroup.WithContext(ctx)
-	m.mu.Lock()
-	for mac := range m.live {
-		m.live[mac].moved = time.Now()
-	}
-	var open []string
-	for id, r := range m.runs {
-		if r.State == runRunning {
-			open = append(open, id)
-		}
-	}
-	m.mu.Unlock()
-	for _, id := range open {
-		g.Go(func() error { return m.carry(ctx, id) })
-	}
-	for {
-		select {
-		case <-ctx.Done():
-			return g.Wait()
-		case id := <-m.starts:
-			if !slices.Contains(open, id) {
-				g.Go(func() error { return m.carry(ctx, id) })
-			}
-		}
-	}
-}
+// keptRuns is how many runs that are over are remembered, with their journal.
+const keptRuns = 50
 
-// carry drives one run. What fails only because the process is stopping is no error: the run goes on at the next start.
-func (m *Machine) carry(ctx context.Context, id string) error {
-	err := m.drive(ctx, id)
-	if ctx.Err() != nil {
-		return nil
+// trim forgets the oldest runs that are over.
+func (m *Machine) trim(ctx context.Context) error {
+	m.mu.RLock()
+	var over []*runRecord
+	for _, at := range m.runs {
+		if r := at.rec.Load(); r.State != runRunning {
+			over = append(over, r)
+		}
 	}
-	return err
+	m.mu.RUnlock()
+	slices.SortFunc(over, func(a, b *runRecord) int { return b.Began.Compare(a.Began) })
+	for _, r := range over[min(keptRuns, len(over)):] {
+		kvs, err := m.store.List(ctx, journalPrefix(r.ID))
+		if err != nil {
+			return fmt.Errorf("forget run %s: %w", r.ID, err)
+		}
+		ops := []store.Op{store.Delete(runKeys + r.ID)}
+		for _, kv := range kvs {
+			ops = append(ops, store.Delete(kv.Key))
+		}
+		if _, err := m.store.Txn(ctx, nil, ops...); err != nil {
+			return fmt.Errorf("forget run %s: %w", r.ID, err)
+		}
+		m.mu.Lock()
+		delete(m.runs, r.ID)
+		m.mu.Unlock()
+	}
+	return nil
 }
 
 // RemoveImage calls remove unless a run or a node needs the image; no run begins meanwhile.
@@ -265,17 +214,22 @@ func (m *Machine) RemoveImage(id string, remove func() error) error {
 
 // ImageInUse gives an error that names the run or the node which needs the image, nil when none does.
 func (m *Machine) ImageInUse(id string) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, r := range m.runs {
-		if r.State == runRunning && r.Image == id {
+	for _, r := range m.open() {
+		if r.Image == id {
 			return fmt.Errorf("image %s is in use by %s: %w", id, r.ID, ErrBusy)
 		}
 	}
-	for _, r := range m.nodes {
-		if r.Job != nil && r.Job.Image == id {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for _, e := range m.nodes {
+		if r := e.rec.Load(); r.Job != nil && r.Job.Image == id {
 			return fmt.Errorf("image %s is in use by the order for %s: %w", id, r.MAC, ErrBusy)
 		}
 	}
 	return nil
+}
+
+// published tells who follows that a run changed.
+func (m *Machine) published(id, text string) {
+	m.needs.Events.Publish(event.Event{Kind: event.RunChange, Run: id, Message: "run " + id + " " + text})
 }

@@ -133,10 +133,15 @@ func TestRetry(t *testing.T) {
 		t.Errorf("code %d after %d writes: %v", v.Code, w.servers[mac(3)].writes, states(v))
 	}
 	w.servers[mac(3)].failWrite = 99
-	req.Retries, req.PowerCycleRunning = 1, true
-	req.Nodes = []string{"node-2"}
 	before := w.servers[mac(3)].writes
-	if v := w.runToEnd(req); v.Code != 1 || w.servers[mac(3)].writes-before != 2 {
+	if v := w.runToEnd(req); v.Changed || v.Code != 0 {
+		t.Errorf("the same order again: changed %t, code %d", v.Changed, v.Code)
+	}
+	v, err := w.at().Reprovision(t.Context(), "node-2", api.Reprovision{OnFailure: "retry", Retries: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := w.wait(v.ID); v.Code != 1 || w.servers[mac(3)].writes-before != 2 {
 		t.Errorf("code %d after %d writes, want 1 after 2", v.Code, w.servers[mac(3)].writes-before)
 	}
 }

@@ -98,7 +98,7 @@ func TestReportsAtTheSameTime(t *testing.T) {
 	for range 4 {
 		wg.Go(func() {
 			// As Report does once it has read the record.
-			_, _ = m.done(t.Context(), n, rec, 0, api.StepReport{State: api.StepDone})
+			_, _ = m.acknowledge(t.Context(), n, rec, 0, api.StepReport{State: api.StepDone})
 		})
 	}
 	wg.Wait()

@@ -23,17 +23,17 @@ const (
 // onward lists the states that may follow one. Every state but ready may also become failed, and every one excluded. A
 // server may be faster than the order that starts it: its check-in can come before its powering is noted as done.
 var onward = map[State][]State{
-	Known:       {CheckingBMC},
-	CheckingBMC: {Powering, Known, Ready},
-	Powering:    {Netbooting, Agent, Known},
-	Netbooting:  {Agent, Known},
-	Agent:       {Installing, Known},
-	Installing:  {Installed, Agent, Known},
+	Known:       {CheckingBMC, Ready},                         // ready: adopted
+	CheckingBMC: {Powering, Agent, Known, Ready},              // agent: a node that was held there
+	Powering:    {Netbooting, Agent, Installed, Known, Ready}, // installed: an order to boot the disk
+	Netbooting:  {Agent, Known, Ready},
+	Agent:       {Installing, CheckingBMC, Known, Ready}, // known, ready: an inventory is done
+	Installing:  {Installed, Agent, Known, Ready},
 	Installed:   {Booted, Ready},
 	Booted:      {Ready},
 	Ready:       {CheckingBMC},
 	Failed:      {CheckingBMC, Ready}, // ready: an installed system that called back after its deadline
-	Excluded:    {Known},
+	Excluded:    {Known, Ready},
 }
 
 // may reports whether a node may go from one state to another.
@@ -42,7 +42,7 @@ func may(from, to State) bool {
 	case from:
 		return false
 	case Failed, Excluded:
-		return from != Ready || to == Excluded
+		return from != Ready && from != Excluded || to == Excluded && from == Ready
 	}
 	return slices.Contains(onward[from], to)
 }

@@ -28,7 +28,7 @@ func (m *Machine) Nodes(ctx context.Context, refresh bool) ([]api.NodeView, erro
 		out = append(out, m.managementView(mg))
 	}
 	for _, n := range r.Servers() {
-		out = append(out, m.view(n, false))
+		out = append(out, m.view(n))
 	}
 	return out, nil
 }
@@ -42,7 +42,7 @@ func (m *Machine) Node(_ context.Context, word string) (api.NodeView, error) {
 	if n.Management {
 		return m.managementView(n), nil
 	}
-	return m.view(n, true), nil
+	return m.whole(n), nil
 }
 
 func (m *Machine) refresh(ctx context.Context) {
@@ -73,13 +73,15 @@ func (m *Machine) shown(n *rack.Node) *Record {
 	return &Record{MAC: n.Primary, State: Known}
 }
 
-func (m *Machine) view(n *rack.Node, full bool) api.NodeView {
+// view is a node as lists have it.
+func (m *Machine) view(n *rack.Node) api.NodeView {
 	rec := m.shown(n)
 	v := api.NodeView{
 		Name: n.Name, Where: n.Where(), PrimaryMAC: n.Primary.String(), BMCMAC: n.BMC.String(), SecondaryMAC: n.Secondary.String(),
 		Type: n.Type, State: string(rec.State), Since: rec.Since, Step: rec.Step, Reason: rec.Reason, Run: rec.Run, Clock: rec.Clock,
+		Tries: rec.Tries, Held: rec.held(), Adopted: rec.Adopted,
 	}
-	if a, ok := m.Plan().ByMAC(n.Primary); ok {
+	if a, ok := m.Assigned(n.Primary); ok {
 		v.Address = a.Addr.String()
 	}
 	if a, ok := m.bmcAddr(n); ok {
@@ -94,20 +96,25 @@ func (m *Machine) view(n *rack.Node, full bool) api.NodeView {
 	if rec.Job != nil && rec.Job.Disk != nil {
 		v.Disk, v.OtherOS = rec.Job.Disk, rec.Job.Others
 	}
-	m.mu.Lock()
-	if l := m.live[n.Primary]; l != nil {
+	m.alive(n.Primary, func(l *live) {
 		v.Power, v.BMCReached, v.BMCError, v.Progress = l.power, l.reached, l.bmcError, l.progress
-		if full {
-			v.Evidence = slices.Clone(l.evidence)
-		}
-	}
-	m.mu.Unlock()
-	if full {
-		v.Identity, v.Hardware, v.Callback = rec.Identity, rec.Hardware, rec.Callback
-		v.LogTail = m.logs.tail(n.Name, logTail)
+	})
+	if m.limit(rec) > 0 {
+		v.Deadline = int(max(m.timeLeft(rec), 0).Seconds())
 	}
 	if v.Disk == nil {
 		v.Disk = rec.installDisk()
+	}
+	return v
+}
+
+// whole is a node with everything that is known of it.
+func (m *Machine) whole(n *rack.Node) api.NodeView {
+	v, rec := m.view(n), m.shown(n)
+	v.Identity, v.Hardware, v.Callback = rec.Identity, rec.Hardware, rec.Callback
+	v.LogTail = m.logs.tail(n.Name, logTail)
+	for _, e := range m.known(n.Primary).evidence {
+		v.Evidence = append(v.Evidence, api.Evidence{Time: e.Time, Kind: string(e.Kind), Text: e.Message})
 	}
 	return v
 }
@@ -127,12 +134,12 @@ func (r *Record) installDisk() *api.Disk {
 
 // Runs gives all runs, newest first, without their nodes.
 func (m *Machine) Runs() []api.RunView {
-	m.mu.Lock()
+	m.mu.RLock()
 	ids := make([]string, 0, len(m.runs))
 	for id := range m.runs {
 		ids = append(ids, id)
 	}
-	m.mu.Unlock()
+	m.mu.RUnlock()
 	out := []api.RunView{}
 	for _, id := range ids {
 		if v, err := m.RunView(id); err == nil {
@@ -152,11 +159,11 @@ func (m *Machine) RunView(id string) (api.RunView, error) {
 	}
 	v := api.RunView{
 		ID: run.ID, State: run.State, Image: run.Image, Began: run.Began, Ended: run.Ended,
-		Reason: run.Reason, Skipped: run.Skipped, Code: run.Code,
+		Reason: run.Reason, Skipped: run.Skipped, Code: run.Code, Changed: true, Questions: m.questions(run), Request: run.Request,
 	}
 	for _, mac := range run.Nodes {
 		if n, rec := m.node(mac); n != nil && rec.Run == id {
-			v.Nodes = append(v.Nodes, m.view(n, false))
+			v.Nodes = append(v.Nodes, m.view(n))
 		}
 	}
 	v.Stages = stages(run, v.Nodes)

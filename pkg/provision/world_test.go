@@ -55,6 +55,8 @@ type server struct {
 	stopBoot  context.CancelFunc
 	dark      chan struct{} // closed when the last boot has ended
 	powerOffs int
+	softOffs  int
+	deafACPI  bool // its system does not shut down when asked
 	writes    int
 	bmcErr    error
 	failWrite int  // how many writes fail
@@ -92,14 +94,14 @@ func newWorld(t *testing.T) *world {
 }
 
 // Load implements Metadata.
-func (w *world) Load(context.Context) (*rack.Rack, *rack.Plan, error) {
+func (w *world) Load(_ context.Context, moved map[rack.MAC]rack.MAC) (*rack.Rack, *rack.Plan, error) {
 	r, err := rack.ReadCSV(strings.NewReader(w.csv), "nodes.csv", rack.ReadOptions{ManagementMAC: mac(1)})
 	if err != nil {
 		return nil, nil, err
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	p, err := rack.MakePlan(netip.MustParsePrefix("172.24.213.0/24"), r, w.plan)
+	p, err := rack.MakePlan(netip.MustParsePrefix("172.24.213.0/24"), r, w.plan.Moved(r, moved))
 	if err == nil {
 		w.plan = p
 		p.Apply(r)
@@ -216,6 +218,19 @@ func (w *world) SetPower(_ context.Context, n *rack.Node, _ netip.Addr, on bool)
 		<-dark
 	}
 	return nil
+}
+
+// SoftOff implements BMCs.
+func (w *world) SoftOff(ctx context.Context, n *rack.Node, a netip.Addr) error {
+	s := w.server(n)
+	w.mu.Lock()
+	s.softOffs++
+	deaf := s.deafACPI
+	w.mu.Unlock()
+	if deaf {
+		return errors.New("it reads on")
+	}
+	return w.SetPower(ctx, n, a, false)
 }
 
 // boot starts the server's firmware; the caller holds the lock.

@@ -66,6 +66,30 @@ func (p *Plan) Forget(m MAC) bool {
 	return len(p.Assignments) < before
 }
 
+// Moved gives the plan in which new MACs have the addresses and names of old ones: of those pairs of which r, the rows
+// to be planned, has the new MAC and no longer the old. The plan itself is not changed; nil stays nil.
+func (p *Plan) Moved(r *Rack, moved map[MAC]MAC) *Plan {
+	if p == nil || len(moved) == 0 {
+		return p
+	}
+	rows := map[MAC]bool{}
+	for i := range r.Nodes {
+		rows[r.Nodes[i].Primary], rows[r.Nodes[i].BMC] = true, true
+	}
+	next := &Plan{Prefix: p.Prefix, Assignments: slices.Clone(p.Assignments)}
+	for old, now := range moved {
+		if _, has := next.ByMAC(now); has || !rows[now] || rows[old] {
+			continue
+		}
+		for i := range next.Assignments {
+			if next.Assignments[i].MAC == old {
+				next.Assignments[i].MAC = now
+			}
+		}
+	}
+	return next
+}
+
 // Apply fills Name of every node that the plan knows.
 func (p *Plan) Apply(r *Rack) {
 	for i := range r.Nodes {

@@ -49,6 +49,15 @@ func (b *bmcs) SetPower(ctx context.Context, n *rack.Node, addr netip.Addr, on b
 	return b.client.SetPower(ctx, t, on)
 }
 
+// SoftOff implements provision.BMCs.
+func (b *bmcs) SoftOff(ctx context.Context, n *rack.Node, addr netip.Addr) error {
+	t, err := b.target(n, addr)
+	if err != nil {
+		return err
+	}
+	return b.client.SoftOff(ctx, t)
+}
+
 // SetBoot implements provision.BMCs.
 func (b *bmcs) SetBoot(ctx context.Context, n *rack.Node, addr netip.Addr, network, efi bool) error {
 	t, err := b.target(n, addr)

@@ -23,7 +23,7 @@ type directory struct{ machine *provision.Machine }
 
 // Lookup implements dhcpd.Directory.
 func (d directory) Lookup(mac rack.MAC) (dhcpd.Reservation, bool) {
-	a, ok := d.machine.Plan().ByMAC(mac)
+	a, ok := d.machine.Assigned(mac)
 	if !ok {
 		return dhcpd.Reservation{}, false
 	}
@@ -81,7 +81,7 @@ func (w watcher) Packet(ctx context.Context, s dhcpd.Seen) {
 		fields["ip"] = s.IP.String()
 	}
 	kind, what := event.DHCPSeen, dhcpText(s)
-	a, ok := w.machine.Plan().ByMAC(s.MAC)
+	a, ok := w.machine.Assigned(s.MAC)
 	if !ok {
 		w.bus.Publish(event.Event{Kind: event.Unknown, Message: "unknown machine " + s.MAC.String() + ": " + what, Fields: fields})
 		return

@@ -23,7 +23,7 @@ func (w watcher) file(from netip.Addr, by, name string, bytes int64, took time.D
 		text += ": " + err.Error()
 	}
 	e := event.Event{Kind: event.FileServed, Message: text, Fields: map[string]string{"file": name, "ip": from.String()}}
-	if a, ok := w.machine.Plan().ByAddr(from); ok && a.Role == rack.RoleServer {
+	if a, ok := w.machine.AssignedAt(from); ok && a.Role == rack.RoleServer {
 		w.machine.Note(a.MAC, e)
 		return
 	}

@@ -25,14 +25,14 @@ type metadata struct {
 }
 
 // Load implements provision.Metadata.
-func (m *metadata) Load(ctx context.Context) (*rack.Rack, *rack.Plan, error) {
+func (m *metadata) Load(ctx context.Context, moved map[rack.MAC]rack.MAC) (*rack.Rack, *rack.Plan, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r, err := m.rows()
 	if err != nil {
 		return nil, nil, err
 	}
-	plan, err := m.plan(ctx, r)
+	plan, err := m.plan(ctx, r, moved)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -49,7 +49,7 @@ func (m *metadata) rows() (*rack.Rack, error) {
 	return ReadRack(&m.settings, local)
 }
 
-func (m *metadata) plan(ctx context.Context, r *rack.Rack) (*rack.Plan, error) {
+func (m *metadata) plan(ctx context.Context, r *rack.Rack, moved map[rack.MAC]rack.MAC) (*rack.Plan, error) {
 	var prev *rack.Plan
 	kv, err := m.store.Get(ctx, planKey)
 	switch {
@@ -62,7 +62,7 @@ func (m *metadata) plan(ctx context.Context, r *rack.Rack) (*rack.Plan, error) {
 			return nil, fmt.Errorf("stored address plan: %w", err)
 		}
 	}
-	next, err := rack.MakePlan(m.settings.Internal.Prefix, r, prev)
+	next, err := rack.MakePlan(m.settings.Internal.Prefix, r, prev.Moved(r, moved))
 	if err != nil {
 		return nil, err
 	}

@@ -109,7 +109,7 @@ func (s *site) components(ctx context.Context) ([]daemon.Component, error) {
 
 // prepare reads metadata, state and payload, and makes the state machine.
 func (s *site) prepare(ctx context.Context) error {
-	r, plan, err := s.metadata.Load(ctx)
+	r, plan, err := s.metadata.Load(ctx, nil)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,176 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"time"
+
+	"github.com/racker-project/racker/pkg/api"
+	"github.com/racker-project/racker/pkg/event"
+	"github.com/racker-project/racker/pkg/rack"
+)
+
+var errNoBMCAddress = errors.New("its BMC has no address in the plan")
+
+// agentPatience is how long after its last word an agent that was held is taken to be there.
+const agentPatience = 2*longPoll + 10*time.Second
+
+// start lets a checked node begin when it is its turn, unless that is too late.
+func (m *Machine) start(ctx context.Context, r *runRecord, n *rack.Node, rec *Record) error {
+	if at := r.Request.NotAfter; !at.IsZero() && time.Now().After(at) {
+		return m.tooLate(ctx, r, n)
+	}
+	if rec.waits() && time.Since(m.known(n.Primary).heard) < agentPatience {
+		return m.arm(ctx, r, n.Primary, Agent)
+	}
+	m.queue(n.Primary, true)
+	defer m.queue(n.Primary, false)
+	turn := time.NewTimer(m.pace.turn(time.Now()))
+	defer turn.Stop()
+	for {
+		r, changed := m.runAt(r.ID)
+		if r.Stop {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-turn.C:
+			return m.arm(ctx, r, n.Primary, Powering)
+		case <-changed:
+		}
+	}
+}
+
+// waits reports whether an agent that was held in the microkernel can take the next job.
+func (r *Record) waits() bool { return r.Session != nil && r.Job != nil && r.Job.Hold }
+
+// queue notes whether a node stands in a queue, where no deadline runs.
+func (m *Machine) queue(mac rack.MAC, in bool) {
+	m.alive(mac, func(l *live) {
+		if l.queued && !in {
+			l.moved, l.spent = time.Now(), 0
+		}
+		l.queued = in
+	})
+}
+
+// tooLate lets go of a node that would start after the time that the operator named.
+func (m *Machine) tooLate(ctx context.Context, r *runRecord, n *rack.Node) error {
+	text := n.Where() + ": not started, since it is after " + r.Request.NotAfter.Format(time.RFC3339)
+	err := m.updateRun(ctx, r.ID, func(r *runRecord) {
+		for _, s := range r.Skipped {
+			if s == text {
+				return
+			}
+		}
+		r.Skipped = append(r.Skipped, text)
+	})
+	if err != nil {
+		return err
+	}
+	return m.release(ctx, n.Primary)
+}
+
+// arm gives the node its job and lets it go on: to be powered, or to the agent that waits on it.
+func (m *Machine) arm(ctx context.Context, run *runRecord, mac rack.MAC, to State) error {
+	return m.transition(ctx, mac, to, func(r *Record) error {
+		began := r.Job != nil && r.Job.Began
+		if to == Powering {
+			r.Session = nil
+		}
+		r.Job = run.job()
+		if r.Job != nil {
+			r.Job.Began = began
+		}
+		return nil
+	})
+}
+
+// job makes the run's order for one node; nil when it is to boot its disk.
+func (r *runRecord) job() *Job {
+	switch r.Request.Provision {
+	case provisionDisk:
+		return nil
+	case provisionInventory:
+		return &Job{ID: "job-" + secret()[:10], Kind: api.JobInventory, Steps: []api.StepKind{api.StepVerify, api.StepReboot}}
+	}
+	return &Job{
+		ID: "job-" + secret()[:10], Kind: api.JobInstall, Image: r.Image, Steps: jobSteps(), SSHKeys: r.Request.SSHKeys,
+		Callback: secret(), Spec: r.Spec, Hold: r.Request.StopAt == api.StopAtAgent,
+	}
+}
+
+// powerUp brings the node to its boot: verified off, boot device set and read back, on. Each order is idempotent, so
+// that a daemon that died in between does it again.
+func (m *Machine) powerUp(ctx context.Context, n *rack.Node, rec *Record) error {
+	addr, ok := m.bmcAddr(n)
+	if !ok {
+		return m.failIn(ctx, n.Primary, Powering, func(r *Record) { r.Reason = errNoBMCAddress.Error() })
+	}
+	if err := m.softly(ctx, n, addr, rec); err != nil {
+		return m.notPowered(ctx, n, err)
+	}
+	pctx, cancel := context.WithTimeout(ctx, m.cfg.Deadlines.Power)
+	defer cancel()
+	network, device := rec.Job != nil, "the disk"
+	if network {
+		device = "the network"
+	}
+	orders := []struct {
+		said string
+		do   func() error
+	}{
+		{"power is off", func() error { return m.needs.BMCs.SetPower(pctx, n, addr, false) }},
+		{"boot device is " + device, func() error { return m.needs.BMCs.SetBoot(pctx, n, addr, network, rec.uefi()) }},
+		{"power is on", func() error { return m.needs.BMCs.SetPower(pctx, n, addr, true) }},
+	}
+	for _, o := range orders {
+		if err := o.do(); err != nil || ctx.Err() != nil {
+			return m.notPowered(ctx, n, err)
+		}
+		m.note(n.Primary, event.Event{Kind: event.BMCReading, Run: rec.Run, Message: "BMC: " + o.said})
+	}
+	m.reading(n.Primary, api.PowerOn, nil)
+	m.alive(n.Primary, func(l *live) { l.powered = time.Now() })
+	switch {
+	case network:
+		return m.transition(ctx, n.Primary, Netbooting, nil)
+	case rec.Install != nil:
+		return m.transition(ctx, n.Primary, Installed, nil)
+	}
+	return m.transition(ctx, n.Primary, rec.rest(), served)
+}
+
+// notPowered fails a node whose BMC did not do as told. The server may have checked in by now: then it is on, whatever
+// its BMC says. Nothing happens when the daemon stops.
+func (m *Machine) notPowered(ctx context.Context, n *rack.Node, err error) error {
+	if ctx.Err() != nil || err == nil {
+		return nil
+	}
+	return m.failIn(ctx, n.Primary, Powering, func(r *Record) {
+		r.Reason, r.Unreached, r.Refused = err.Error(), m.unreached(err), m.needs.BMCs.Refused(err)
+	})
+}
+
+// softly shuts a system down that is up, before its power is cut. A system that does not obey is no error: its power
+// will be cut. The error is a BMC's that cannot be asked.
+func (m *Machine) softly(ctx context.Context, n *rack.Node, addr netip.Addr, rec *Record) error {
+	if !rec.up() {
+		return nil
+	}
+	p, err := m.needs.BMCs.Power(ctx, n, addr)
+	if err != nil || p != api.PowerOn {
+		return err
+	}
+	text := "its system shut down"
+	if err := m.needs.BMCs.SoftOff(ctx, n, addr); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		text = "its system did not shut down: " + err.Error()
+	}
+	m.note(n.Primary, event.Event{Kind: event.BMCReading, Run: rec.Run, Message: "BMC: " + text})
+	return nil
+}
