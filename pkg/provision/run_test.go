@@ -134,8 +134,8 @@ func TestRetry(t *testing.T) {
 	}
 	w.servers[mac(3)].failWrite = 99
 	before := w.servers[mac(3)].writes
-	if v := w.runToEnd(req); v.Changed || v.Code != 0 {
-		t.Errorf("the same order again: changed %t, code %d", v.Changed, v.Code)
+	if v, err := w.at().Submit(t.Context(), req); err != nil || v.Changed || v.Code != 0 {
+		t.Errorf("the same order again: changed %t, code %d, %v", v.Changed, v.Code, err)
 	}
 	v, err := w.at().Reprovision(t.Context(), "node-2", api.Reprovision{OnFailure: "retry", Retries: 1})
 	if err != nil {

@@ -97,7 +97,7 @@ func (s *site) components(ctx context.Context) ([]daemon.Component, error) {
 		return nil, err
 	}
 	apiServer := &daemon.API{
-		Path: s.Settings.Socket, Operator: s.operator(dhcp), Images: images{library: s.library, remove: s.machine.RemoveImage},
+		Path: s.Settings.Socket, Operator: s.operator(dhcp), Orders: s.machine, Images: images{library: s.library, remove: s.machine.RemoveImage},
 		Events: s.bus, Explain: s.Explain, Log: s.Log,
 	}
 	return append(parts,
