@@ -53,6 +53,9 @@ func keys() []key {
 		limit("deadlines.agent", func(s *Settings) *time.Duration { return &s.Deadlines.Agent }),
 		limit("deadlines.stalled", func(s *Settings) *time.Duration { return &s.Deadlines.Stalled }),
 		limit("deadlines.boot", func(s *Settings) *time.Duration { return &s.Deadlines.Boot }),
+		span("deadlines.retry", 0, time.Hour, func(s *Settings) *time.Duration { return &s.Deadlines.Retry }),
+		span("limits.power_interval", 0, time.Minute, func(s *Settings) *time.Duration { return &s.Limits.PowerInterval }),
+		count("limits.image_streams", 10000, func(s *Settings) *int { return &s.Limits.ImageStreams }),
 		choice("log.level", func(s *Settings) *LogLevel { return &s.Log.Level }, LogDebug, LogInfo, LogWarn, LogError),
 		choice("log.format", func(s *Settings) *LogFormat { return &s.Log.Format }, LogAuto, LogText, LogJSON),
 	}
@@ -95,16 +98,48 @@ func port(name string, field func(*Settings) *int) key {
 	}
 }
 
+// limit is a deadline: a time from a second to a day.
 func limit(name string, field func(*Settings) *time.Duration) key {
+	return span(name, time.Second, 24*time.Hour, field)
+}
+
+func span(name string, least, most time.Duration, field func(*Settings) *time.Duration) key {
 	return key{
 		name: name,
 		get:  func(s *Settings) string { return field(s).String() },
 		set: func(s *Settings, v []string) error {
 			d, err := time.ParseDuration(v[0])
-			if err != nil || d < time.Second || d > 24*time.Hour {
-				return fmt.Errorf("%q: want a time from 1s to 24h, such as 90s or 15m", v[0])
+			if err != nil || d < least || d > most {
+				return fmt.Errorf("%q: want a time from %s to %s, such as %s", v[0], short(least), short(most), short((least+most)/2))
 			}
 			*field(s) = d
+			return nil
+		},
+	}
+}
+
+// short gives a duration without units that are zero: 24h instead of 24h0m0s.
+func short(d time.Duration) string {
+	text := d.String()
+	for _, zero := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, zero) {
+			text = text[:len(text)-2]
+		}
+	}
+	return text
+}
+
+// count is a number from 0 to most.
+func count(name string, most int, field func(*Settings) *int) key {
+	return key{
+		name: name,
+		get:  func(s *Settings) string { return strconv.Itoa(*field(s)) },
+		set: func(s *Settings, v []string) error {
+			n, err := strconv.Atoi(v[0])
+			if err != nil || n < 0 || n > most {
+				return fmt.Errorf("%q: want a number from 0 to %d", v[0], most)
+			}
+			*field(s) = n
 			return nil
 		},
 	}

@@ -52,7 +52,8 @@ microkernel:
   args: [debug, net.ifnames=0]
   default: mk-1
 console: ttyS1,57600n8
-deadlines: {check_bmc: 1m, power: 2m30s, netboot: 3m, agent: 4m, stalled: 5s, boot: 24h}
+deadlines: {check_bmc: 1m, power: 2m30s, netboot: 3m, agent: 4m, stalled: 5s, boot: 24h, retry: 0s}
+limits: {power_interval: 2s, image_streams: 7}
 log: {level: debug, format: json}
 `
 
@@ -69,6 +70,7 @@ func fullSettings() Settings {
 			CheckBMC: time.Minute, Power: 150 * time.Second, Netboot: 3 * time.Minute,
 			Agent: 4 * time.Minute, Stalled: 5 * time.Second, Boot: 24 * time.Hour,
 		},
+		Limits: Limits{PowerInterval: 2 * time.Second, ImageStreams: 7},
 	}
 }
 

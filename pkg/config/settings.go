@@ -34,6 +34,7 @@ type Settings struct {
 	Log     Log
 	// Deadlines bound the steps of a node; its progress moves Stalled on.
 	Deadlines Deadlines
+	Limits    Limits
 
 	// Origin tells by the name of a setting (internal.interface) what set it; nothing means the default.
 	Origin map[string]string
@@ -75,6 +76,16 @@ type Deadlines struct {
 	Agent    time.Duration // from check-in to the first write
 	Stalled  time.Duration // without progress while the image is written
 	Boot     time.Duration // from the reboot to ready
+	// Retry is the pause before a server's second attempt, from 0 to an hour; it doubles with each further one.
+	Retry time.Duration
+}
+
+// Limits bound what is done at a time.
+type Limits struct {
+	// PowerInterval is the time between two power-ons, from 0 to a minute: a rack's supply need not carry all at once.
+	PowerInterval time.Duration
+	// ImageStreams is how many servers read an image at a time; 0 for any number.
+	ImageStreams int
 }
 
 // Log says what is logged and how.
@@ -150,7 +161,8 @@ func Default() Settings {
 		Log:        Log{Level: LogInfo, Format: LogAuto},
 		Deadlines: Deadlines{
 			CheckBMC: 3 * time.Minute, Power: 2 * time.Minute, Netboot: 15 * time.Minute,
-			Agent: 5 * time.Minute, Stalled: 5 * time.Minute, Boot: 15 * time.Minute,
+			Agent: 5 * time.Minute, Stalled: 5 * time.Minute, Boot: 15 * time.Minute, Retry: 5 * time.Second,
 		},
+		Limits: Limits{PowerInterval: 100 * time.Millisecond, ImageStreams: 64},
 	}
 }

@@ -129,7 +129,8 @@ func (s *site) prepare(ctx context.Context) error {
 	s.machine, err = provision.New(ctx, provision.Config{
 		Server: plan.Server(), HTTPPort: s.Settings.Ports.HTTP, HTTPSPort: s.Settings.Ports.HTTPS,
 		Pin: s.authority.Pin(), CAPEM: s.authority.PEM(), Microkernel: s.microkernel, KernelArgs: s.kernelArgs(),
-		LogDir: filepath.Join(s.Settings.StateDir, "logs", "nodes"), Deadlines: provision.Deadlines(s.Settings.Deadlines),
+		LogDir: filepath.Join(s.Settings.StateDir, "logs", "nodes"), Deadlines: deadlines(s.Settings.Deadlines),
+		RetryPause: s.Settings.Deadlines.Retry, PowerInterval: s.Settings.Limits.PowerInterval, ImageStreams: s.Settings.Limits.ImageStreams,
 	}, s.store, provision.Needs{
 		BMCs: client, Images: s.library, Neighbours: neighbours{iface: s.iface}, Render: render, Events: s.bus, Metadata: s.metadata,
 	}, s.Log)
@@ -169,4 +170,10 @@ func (s *site) operator(dhcp *dhcpd.Server) operator {
 	return operator{Machine: s.machine, dhcp: dhcp, micro: s.microkernel, rack: api.RackView{
 		Network: plan.Prefix.String(), Server: plan.Server().String(), Interface: s.iface, Version: version.String(),
 	}}
+}
+
+func deadlines(d config.Deadlines) provision.Deadlines {
+	return provision.Deadlines{
+		CheckBMC: d.CheckBMC, Power: d.Power, Netboot: d.Netboot, Agent: d.Agent, Stalled: d.Stalled, Boot: d.Boot,
+	}
 }
