@@ -32,6 +32,8 @@ var ErrClosed = errors.New("audit is closed")
 type Options struct {
 	// MaxSize is the size in bytes from which on the file is rotated; 0 means 8 MiB.
 	MaxSize int64
+	// Last is how many entries View gives at most, the newest; 0 means 20,000.
+	Last int
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
@@ -48,7 +50,7 @@ type Log struct {
 }
 
 // Open opens the record at path, creating the file (mode 0640) and its folder (mode 0750) where they are missing. A last line
-// that a crash tore is cut off, which an entry of its own notes. A chain that is broken is no error: Read says where.
+// that a crash tore is cut off, which an entry of its own notes. A chain that is broken is no error: View says where.
 func Open(ctx context.Context, path string, opt Options) (*Log, error) {
 	if opt.MaxSize <= 0 {
 		opt.MaxSize = DefaultMaxSize
@@ -229,9 +231,9 @@ func (l *Log) rotate() error {
 	return full.Close()
 }
 
-// Read checks the whole record and gives its newest entries, at most last of them (0 means 20,000), oldest first. Broken
-// says where the chain does not hold.
-func (l *Log) Read(ctx context.Context, last int) (api.AuditView, error) {
+// View checks the whole record and gives its newest entries, Options.Last at most, oldest first. Broken says where the chain
+// does not hold.
+func (l *Log) View(ctx context.Context) (api.AuditView, error) {
 	l.mu.Lock()
 	head, closed := l.head, l.file == nil
 	r, err := openRecord(l.path) // it ends in a whole line as long as we have the lock
@@ -242,7 +244,7 @@ func (l *Log) Read(ctx context.Context, last int) (api.AuditView, error) {
 	if err != nil {
 		return api.AuditView{}, fmt.Errorf("read audit %s: %w", l.path, err)
 	}
-	return r.view(ctx, l.path, last, &head)
+	return r.view(ctx, l.path, l.opt.Last, &head)
 }
 
 // Close closes the file. Closing twice is no error.

@@ -24,8 +24,13 @@ import (
 
 func open(t *testing.T, path string, max int64) *audit.Log {
 	t.Helper()
+	return openLast(t, path, max, 0)
+}
+
+func openLast(t *testing.T, path string, max int64, last int) *audit.Log {
+	t.Helper()
 	tick := time.Date(2026, 11, 21, 8, 0, 0, 0, time.UTC)
-	l, err := audit.Open(t.Context(), path, audit.Options{MaxSize: max, Now: func() time.Time {
+	l, err := audit.Open(t.Context(), path, audit.Options{MaxSize: max, Last: last, Now: func() time.Time {
 		tick = tick.Add(time.Second)
 		return tick
 	}})
@@ -50,9 +55,9 @@ func fill(t *testing.T, l *audit.Log, n int) []api.AuditEntry {
 	return out
 }
 
-func read(t *testing.T, l *audit.Log, last int) api.AuditView {
+func read(t *testing.T, l *audit.Log) api.AuditView {
 	t.Helper()
-	v, err := l.Read(t.Context(), last)
+	v, err := l.View(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,8 +91,8 @@ func TestAppend(t *testing.T) {
 	if _, err := l.Append(api.AuditEntry{}); !errors.Is(err, audit.ErrClosed) {
 		t.Errorf("after Close Append gave %v", err)
 	}
-	if _, err := l.Read(t.Context(), 0); !errors.Is(err, audit.ErrClosed) {
-		t.Errorf("after Close Read gave %v", err)
+	if _, err := l.View(t.Context()); !errors.Is(err, audit.ErrClosed) {
+		t.Errorf("after Close View gave %v", err)
 	}
 	l = open(t, path, 0)
 	at := time.Date(2026, 1, 2, 3, 4, 5, 6, time.FixedZone("", 3600))
@@ -96,10 +101,10 @@ func TestAppend(t *testing.T) {
 		t.Errorf("%+v, %v", e, err)
 	}
 	want = append(want, e)
-	if d := cmp.Diff(api.AuditView{Entries: want}, read(t, l, 0)); d != "" {
+	if d := cmp.Diff(api.AuditView{Entries: want}, read(t, l)); d != "" {
 		t.Errorf("read (-want +got):\n%s", d)
 	}
-	if d := cmp.Diff(want[2:], read(t, l, 2).Entries); d != "" {
+	if d := cmp.Diff(want[2:], read(t, openLast(t, path, 0, 2)).Entries); d != "" {
 		t.Errorf("the last two (-want +got):\n%s", d)
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode() != 0o640 {
@@ -137,31 +142,31 @@ func TestRotation(t *testing.T) {
 	want := fill(t, open(t, path, 1000), 7)
 	want = append(want, fill(t, open(t, path, 1000), 3)...) // opened again, it goes on
 	l := open(t, path, 1000)
-	if d := cmp.Diff(api.AuditView{Entries: want}, read(t, l, 0)); d != "" {
+	if d := cmp.Diff(api.AuditView{Entries: want}, read(t, l)); d != "" {
 		t.Errorf("over all files (-want +got):\n%s", d)
 	}
 	if d := cmp.Diff([]string{"audit.log", "audit.log.000000000004", "audit.log.000000000008"}, names(t, dir)); d != "" {
 		t.Errorf("files (-want +got):\n%s", d)
 	}
-	if d := cmp.Diff(want[3:], read(t, l, 7).Entries); d != "" {
+	if d := cmp.Diff(want[3:], read(t, openLast(t, path, 1000, 7)).Entries); d != "" {
 		t.Errorf("the last seven (-want +got):\n%s", d)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "audit.log.5"), []byte("another's\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if v := read(t, l, 0); v.Broken != "" {
+	if v := read(t, l); v.Broken != "" {
 		t.Errorf("a file that is none of ours: %s", v.Broken)
 	}
 	if err := os.Remove(filepath.Join(dir, "audit.log.000000000008")); err != nil {
 		t.Fatal(err)
 	}
-	if v := read(t, l, 0); !strings.Contains(v.Broken, "audit.log line 1: entry 9 comes after entry 4") {
+	if v := read(t, l); !strings.Contains(v.Broken, "audit.log line 1: entry 9 comes after entry 4") {
 		t.Errorf("without the second file: %q", v.Broken)
 	}
 	if err := os.Remove(filepath.Join(dir, "audit.log.000000000004")); err != nil {
 		t.Fatal(err)
 	}
-	if v := read(t, l, 0); !strings.Contains(v.Broken, "the entries before 9 are missing") {
+	if v := read(t, l); !strings.Contains(v.Broken, "the entries before 9 are missing") {
 		t.Errorf("without the first file: %q", v.Broken)
 	}
 }
@@ -187,7 +192,7 @@ func TestTornLine(t *testing.T) {
 		}
 		l := open(t, path, 0)
 		next := fill(t, l, 1)
-		v := read(t, l, 0)
+		v := read(t, l)
 		if v.Broken != "" || len(v.Entries) != 4 || v.Entries[2].Order != audit.RepairOrder || v.Entries[2].Seq != 3 {
 			t.Fatalf("cut at %d: %+v", cut, v)
 		}
@@ -237,7 +242,7 @@ func TestBrokenChain(t *testing.T) {
 			if err := os.WriteFile(path, []byte(tt.change(string(b))), 0o640); err != nil {
 				t.Fatal(err)
 			}
-			v := read(t, l, 0)
+			v := read(t, l)
 			if !strings.HasPrefix(v.Broken, tt.want) || len(v.Entries) != tt.kept {
 				t.Errorf("%q with %d entries, want %q with %d", v.Broken, len(v.Entries), tt.want, tt.kept)
 			}
@@ -268,7 +273,7 @@ func TestForgedLine(t *testing.T) {
 	}
 	l := open(t, path, 0)
 	fill(t, l, 1) // a broken chain takes further orders
-	if v := read(t, l, 0); v.Broken != "audit.log line 2: entry 2 does not go on from the entry before" || len(v.Entries) != 4 {
+	if v := read(t, l); v.Broken != "audit.log line 2: entry 2 does not go on from the entry before" || len(v.Entries) != 4 {
 		t.Errorf("%q with %d entries", v.Broken, len(v.Entries))
 	}
 }
@@ -283,7 +288,7 @@ func TestFileRemoved(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := fill(t, l, 1)
-	if d := cmp.Diff(api.AuditView{Entries: want, Broken: "audit.log line 1: the entries before 3 are missing"}, read(t, l, 0)); d != "" {
+	if d := cmp.Diff(api.AuditView{Entries: want, Broken: "audit.log line 1: the entries before 3 are missing"}, read(t, l)); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
 }
@@ -298,7 +303,7 @@ func TestConcurrent(t *testing.T) {
 				if _, err := l.Append(api.AuditEntry{UID: i, Order: "POST /v1/runs", Result: "ok"}); err != nil {
 					return err
 				}
-				v, err := l.Read(ctx, 5)
+				v, err := l.View(ctx)
 				if err != nil || v.Broken != "" {
 					return fmt.Errorf("%q: %w", v.Broken, err)
 				}
@@ -309,7 +314,7 @@ func TestConcurrent(t *testing.T) {
 	if err := group.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	if v := read(t, l, 0); len(v.Entries) != 160 || v.Broken != "" {
+	if v := read(t, l); len(v.Entries) != 160 || v.Broken != "" {
 		t.Errorf("%d entries, %q", len(v.Entries), v.Broken)
 	}
 }
@@ -327,13 +332,13 @@ func TestNoRecord(t *testing.T) {
 		t.Errorf("a folder gave %v", err)
 	}
 	l := open(t, filepath.Join(dir, "audit.log"), 0)
-	if v := read(t, l, 0); len(v.Entries) != 0 || v.Entries == nil || v.Broken != "" {
+	if v := read(t, l); len(v.Entries) != 0 || v.Entries == nil || v.Broken != "" {
 		t.Errorf("an empty record is %+v", v)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	fill(t, l, 1)
-	if _, err := l.Read(ctx, 0); !errors.Is(err, context.Canceled) {
+	if _, err := l.View(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("an ended context gave %v", err)
 	}
 }

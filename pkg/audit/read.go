@@ -9,7 +9,7 @@ import (
 	"github.com/racker-project/racker/pkg/api"
 )
 
-// ReadFile reads the record at path without a Log, as Log.Read does. A record that is not there matches fs.ErrNotExist. A
+// ReadFile reads the record at path without a Log, as Log.View does: the newest last entries (0 means 20,000). A record that is not there matches fs.ErrNotExist. A
 // last line that is torn is said to break the chain.
 func ReadFile(ctx context.Context, path string, last int) (api.AuditView, error) {
 	r, err := openRecord(path)
