@@ -18,7 +18,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/racker-project/racker/pkg/api"
-	"github.com/racker-project/racker/pkg/event"
 )
 
 // API serves the operator API on a unix socket. Only root and the socket's group may connect.
@@ -230,34 +229,21 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	ctl := http.NewResponseController(w)
 	enc := json.NewEncoder(w)
-	stream := a.Events.Subscribe(ctx, after)
 	if err := ctl.Flush(); err != nil {
 		return
 	}
-	for {
-		e, ok := next(stream, q.Has("follow"))
-		if !ok {
+	run := q.Get("run")
+	if !q.Has("follow") {
+		for e := range a.Events.Replay(after) {
+			if (run == "" || e.Run == run) && enc.Encode(e) != nil {
+				return
+			}
+		}
+		return
+	}
+	for e := range a.Events.Subscribe(ctx, after) {
+		if (run == "" || e.Run == run) && (enc.Encode(e) != nil || ctl.Flush() != nil) {
 			return
 		}
-		if run := q.Get("run"); run != "" && e.Run != run {
-			continue
-		}
-		if enc.Encode(e) != nil || ctl.Flush() != nil {
-			return
-		}
-	}
-}
-
-// next takes one event; without wait it takes only what is there already.
-func next(stream <-chan event.Event, wait bool) (event.Event, bool) {
-	if wait {
-		e, ok := <-stream
-		return e, ok
-	}
-	select {
-	case e, ok := <-stream:
-		return e, ok
-	default:
-		return event.Event{}, false
 	}
 }

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"io"
+	"iter"
 
 	"github.com/racker-project/racker/pkg/api"
 	"github.com/racker-project/racker/pkg/event"
@@ -42,9 +43,13 @@ type Images interface {
 	Remove(ctx context.Context, id string) error
 }
 
-// Events is the stream of what happens; a reader that is too slow finds its channel closed.
+// Events is the stream of what happens.
 type Events interface {
+	// Subscribe gives what is kept with an ID above after, then what comes. The channel may be closed on a reader that is
+	// too slow.
 	Subscribe(ctx context.Context, after uint64) <-chan event.Event
+	// Replay gives what is kept, and ends.
+	Replay(after uint64) iter.Seq[event.Event]
 }
 
 // Auditor keeps the orders. Append numbers, dates and chains an entry, and returns once it is on disk.

@@ -2,6 +2,9 @@ package event
 
 import (
 	"context"
+	"iter"
+	"slices"
+	"sort"
 	"sync"
 	"time"
 )
@@ -32,6 +35,15 @@ type subscriber struct {
 // NewBus gives an empty bus. IDs begin at the clock's milliseconds, so that they grow over restarts of the daemon
 // as well.
 func NewBus() *Bus { return newBus(time.Now) }
+
+// Resume gives a bus that goes on after an earlier life: last is the newest ID of that life, and kept are its newest
+// events, in the order of their IDs. The next ID is above last, and above the clock's milliseconds.
+func Resume(last uint64, kept []Event) *Bus {
+	b := NewBus()
+	b.last = max(b.last, last)
+	b.ring = slices.Clone(kept[max(0, len(kept)-Held):])
+	return b
+}
 
 func newBus(now func() time.Time) *Bus {
 	return &Bus{
@@ -84,19 +96,33 @@ func (b *Bus) Since(after uint64) []Event {
 	return b.since(after)
 }
 
-func (b *Bus) since(after uint64) []Event {
-	n := uint64(len(b.ring))
-	first := b.last - n // one less than the oldest
-	skip := uint64(0)
-	if after > first && after <= b.last {
-		skip = after - first
+func (b *Bus) since(after uint64) []Event { return b.page(after, len(b.ring)) }
+
+// Page gives the first max events of what Since gives.
+func (b *Bus) Page(after uint64, max int) []Event {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.page(after, max)
+}
+
+func (b *Bus) page(after uint64, max int) []Event {
+	n := len(b.ring)
+	skip := 0
+	if after <= b.last {
+		skip = sort.Search(n, func(i int) bool { return b.at(i).ID > after })
 	}
-	out := make([]Event, 0, n-skip)
-	for i := skip; i < n; i++ {
-		out = append(out, b.ring[(uint64(b.head)+i)%n])
+	out := make([]Event, 0, min(n-skip, max))
+	for i := skip; i < n && len(out) < max; i++ {
+		out = append(out, *b.at(i))
 	}
 	return out
 }
+
+// at is the i-th event of the ring, from the oldest.
+func (b *Bus) at(i int) *Event { return &b.ring[(b.head+i)%len(b.ring)] }
+
+// Replay gives what Since gives, as a sequence.
+func (b *Bus) Replay(after uint64) iter.Seq[Event] { return slices.Values(b.Since(after)) }
 
 // Subscribe gives what Since gives, and then every later event, in order and without a gap between the two. The
 // channel is closed when ctx is done, or early when the reader lags more than a thousand events behind: then it

@@ -19,10 +19,10 @@ const (
 	Callback   Kind = "callback"   // an installed system called back
 	Alarm      Kind = "alarm"      // something that a person must look at: a second key for a token, ...
 	RunChange  Kind = "run"        // a run began, ended or reached a stage
+	Lost       Kind = "lost"       // some events before this one could not be written to disk; only in files
 )
 
-// Event is one thing that happened. Fields hold small facts by the names of the log keys
-// (mac, ip, xid, arch, file, bytes, step, state, reason).
+// Event is one thing that happened. Fields hold small facts by the names of keys.go.
 type Event struct {
 	ID      uint64            `json:"id"`
 	Time    time.Time         `json:"time"`

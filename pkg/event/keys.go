@@ -15,4 +15,39 @@ const (
 	KeyBytes = "bytes" // a count of bytes
 	KeyStep  = "step"  // step of a job
 	KeyState = "state" // state of a node or a run
+
+	// Of Event.Fields alone.
+	KeyType    = "type"    // DHCP message of the client: DISCOVER, REQUEST, ...
+	KeyReply   = "reply"   // DHCP message of the answer: OFFER, ACK, NAK; absent for silence
+	KeyClient  = "client"  // who speaks DHCP: one of the Client words
+	KeyRole    = "role"    // whose packet it is: server, bmc, secondary (a NIC)
+	KeyProblem = "problem" // a diagnosis in one sentence
+	KeyIgnored = "ignored" // why a packet had no answer
+	KeyBy      = "by"      // how a file was served: tftp or http
+	KeySize    = "size"    // of the whole file, in bytes
+	KeyDone    = "done"    // "true" when the whole file, or the rest that was asked for, was sent
+	KeyReason  = "reason"  // of a failure, one sentence
+	KeyFrom    = "from"    // the state before
+	KeyCount   = "count"   // how many events are lost
+)
+
+// Values of KeyClient.
+const (
+	ClientPXE    = "pxe"  // PXE firmware
+	ClientHTTP   = "http" // UEFI HTTP boot
+	ClientIPXE   = "ipxe"
+	ClientSystem = "system" // an operating system, the agent's too
+)
+
+// Values of KeyBy.
+const (
+	ByTFTP = "tftp"
+	ByHTTP = "http"
+)
+
+// Values of KeyRole.
+const (
+	RoleServer    = "server"    // the primary NIC
+	RoleBMC       = "bmc"       // the node's BMC
+	RoleSecondary = "secondary" // the secondary NIC, which does not belong on the internal network
 )

@@ -70,7 +70,7 @@ func (p pool) Save(ctx context.Context, leases ...dhcpd.Lease) error {
 // watcher turns what the servers see into evidence, and the two packets that mean something into state.
 type watcher struct {
 	machine *provision.Machine
-	bus     *event.Bus
+	events  provision.Publisher
 	log     *slog.Logger
 }
 
@@ -83,11 +83,11 @@ func (w watcher) Packet(ctx context.Context, s dhcpd.Seen) {
 	kind, what := event.DHCPSeen, dhcpText(s)
 	a, ok := w.machine.Assigned(s.MAC)
 	if !ok {
-		w.bus.Publish(event.Event{Kind: event.Unknown, Message: "unknown machine " + s.MAC.String() + ": " + what, Fields: fields})
+		w.events.Publish(event.Event{Kind: event.Unknown, Message: "unknown machine " + s.MAC.String() + ": " + what, Fields: fields})
 		return
 	}
 	if a.Role != rack.RoleServer {
-		w.bus.Publish(event.Event{Kind: kind, Message: a.Role + " " + s.MAC.String() + ": " + what, Fields: fields})
+		w.events.Publish(event.Event{Kind: kind, Message: a.Role + " " + s.MAC.String() + ": " + what, Fields: fields})
 		return
 	}
 	w.machine.Note(s.MAC, event.Event{Kind: kind, Message: what, Fields: fields})

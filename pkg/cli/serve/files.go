@@ -27,7 +27,7 @@ func (w watcher) file(from netip.Addr, by, name string, bytes int64, took time.D
 		w.machine.Note(a.MAC, e)
 		return
 	}
-	w.bus.Publish(e)
+	w.events.Publish(e)
 }
 
 // fetches hears what TFTP and HTTP served: evidence, and for the DHCP server the sign that a boot program was taken.

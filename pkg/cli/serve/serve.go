@@ -15,11 +15,11 @@ import (
 	"github.com/racker-project/racker/pkg/config"
 	"github.com/racker-project/racker/pkg/daemon"
 	"github.com/racker-project/racker/pkg/dhcpd"
-	"github.com/racker-project/racker/pkg/event"
 	"github.com/racker-project/racker/pkg/image"
 	"github.com/racker-project/racker/pkg/provision"
 	"github.com/racker-project/racker/pkg/store"
 	"github.com/racker-project/racker/pkg/tftpd"
+	"github.com/racker-project/racker/pkg/timeline"
 	"github.com/racker-project/racker/pkg/version"
 )
 
@@ -38,7 +38,7 @@ const drain = 30 * time.Second
 type site struct {
 	Options
 	store     store.Store
-	bus       *event.Bus
+	events    *timeline.Timeline
 	metadata  *metadata
 	iface     string
 	authority *bootd.Authority
@@ -61,13 +61,28 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
-	s := &site{Options: o, store: st, bus: event.NewBus()}
+	s := &site{Options: o, store: st}
+	s.events = timeline.Open(timeline.Config{Dir: filepath.Join(dir, "logs"), Name: s.nodeName}, o.Log)
 	s.metadata = &metadata{settings: o.Settings, store: st}
 	parts, err := s.components(ctx)
 	if err != nil {
 		return err
 	}
-	return daemon.Run(ctx, o.Log, parts)
+	// What the last component to stop says is still written.
+	ectx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	written := make(chan error, 1)
+	go func() { written <- s.events.Run(ectx) }()
+	err = daemon.Run(ctx, o.Log, parts)
+	stop()
+	return errors.Join(err, <-written)
+}
+
+// nodeName names a node for the logs of runs.
+func (s *site) nodeName(mac string) string {
+	if n := s.machine.Rack().Find(mac); n != nil {
+		return n.Name
+	}
+	return ""
 }
 
 // components makes all parts of the daemon, in the order in which they bind.
@@ -75,7 +90,7 @@ func (s *site) components(ctx context.Context) ([]daemon.Component, error) {
 	if err := s.prepare(ctx); err != nil {
 		return nil, err
 	}
-	w := watcher{machine: s.machine, bus: s.bus, log: s.Log}
+	w := watcher{machine: s.machine, events: s.events, log: s.Log}
 	var parts []daemon.Component
 	dhcp, err := s.dhcp(w)
 	if err != nil {
@@ -98,7 +113,7 @@ func (s *site) components(ctx context.Context) ([]daemon.Component, error) {
 	}
 	apiServer := &daemon.API{
 		Path: s.Settings.Socket, Operator: s.operator(dhcp), Orders: s.machine, Images: images{library: s.library, remove: s.machine.RemoveImage},
-		Events: s.bus, Explain: s.Explain, Log: s.Log,
+		Events: s.events, Explain: s.Explain, Log: s.Log,
 	}
 	return append(parts,
 		daemon.Component{Name: "HTTP", Listen: s.named(http.Listen, "tcp", s.Settings.Ports.HTTP, s.Settings.Ports.HTTPS), Run: http.Run},
@@ -132,7 +147,7 @@ func (s *site) prepare(ctx context.Context) error {
 		LogDir: filepath.Join(s.Settings.StateDir, "logs", "nodes"), Deadlines: deadlines(s.Settings.Deadlines),
 		RetryPause: s.Settings.Deadlines.Retry, PowerInterval: s.Settings.Limits.PowerInterval, ImageStreams: s.Settings.Limits.ImageStreams,
 	}, s.store, provision.Needs{
-		BMCs: client, Images: s.library, Neighbours: neighbours{iface: s.iface}, Render: render, Events: s.bus, Metadata: s.metadata,
+		BMCs: client, Images: s.library, Neighbours: neighbours{iface: s.iface}, Render: render, Events: s.events, Metadata: s.metadata,
 	}, s.Log)
 	return err
 }
