@@ -45,6 +45,7 @@ func newRootCmd(env *Env) *cobra.Command {
 		newImageCmd(env),
 		newMicrokernelCmd(env),
 		newServeCmd(env),
+		newStateCmd(env),
 		newConfigCmd(env),
 		newVersionCmd(env),
 	)

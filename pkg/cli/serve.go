@@ -46,7 +46,7 @@ func (o *serveOptions) serve(ctx context.Context) error {
 	if errors.Is(err, store.ErrLocked) {
 		return withHint(err, "racker status")
 	}
-	return err
+	return stateHint(err)
 }
 
 // logger writes to stderr: text on a terminal, else JSON, unless the settings say otherwise.
@@ -80,6 +80,8 @@ func explain(err error) *api.Error {
 		e.Hint = "racker microkernel build"
 	case errors.Is(err, provision.ErrRequest):
 		e.Code = codeUsage
+	case errors.Is(err, store.ErrNoSpace):
+		e.Hint = "make room on the disk of the state directory; nothing is lost"
 	case errors.Is(err, provision.ErrBusy):
 		e.Hint = "racker run list"
 	case errors.Is(err, bmc.ErrAuth), errors.Is(err, bmc.ErrUnreachable):

@@ -18,3 +18,13 @@ func oneWord(name string) cobra.PositionalArgs {
 		return nil
 	}
 }
+
+// atMostOneWord wants one word after the command, or none.
+func atMostOneWord(name string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		return oneWord(name)(cmd, args)
+	}
+}

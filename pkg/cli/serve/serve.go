@@ -56,7 +56,7 @@ func Run(ctx context.Context, o Options) (err error) {
 			return fmt.Errorf("state directory: %w", err)
 		}
 	}
-	st, err := store.Open(filepath.Join(dir, "racker.db"), store.Options{})
+	st, err := store.Open(StatePath(o.Settings), store.Options{Log: o.Log})
 	if err != nil {
 		return err
 	}
