@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync/atomic"
 	"syscall"
 )
 
@@ -35,36 +34,11 @@ const exitFailed = 1
 func NewClient(socket string) *Client {
 	transport := &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			var d net.Dialer
-			conn, err := d.DialContext(ctx, "unix", socket)
-			if err != nil {
-				return nil, err
-			}
-			return &answerFirst{Conn: conn}, nil
+			return dial(ctx, socket)
 		},
 		DisableCompression: true,
 	}
 	return &Client{socket: socket, http: &http.Client{Transport: transport}}
-}
-
-// answerFirst is a connection whose writes are dropped once the peer reads no more: its answer, which says why, may
-// still wait to be read, and the HTTP client would close the connection at the first failed write.
-type answerFirst struct {
-	net.Conn
-	deaf atomic.Bool
-}
-
-// Write implements net.Conn.
-func (c *answerFirst) Write(p []byte) (int, error) {
-	if c.deaf.Load() {
-		return len(p), nil
-	}
-	n, err := c.Conn.Write(p)
-	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
-		c.deaf.Store(true)
-		return len(p), nil
-	}
-	return n, err
 }
 
 // Rack describes the rack and the daemon that serves it.
@@ -162,7 +136,7 @@ func (c *Client) explain(err error) error {
 		e.Hint = "racker serve"
 	case errors.Is(err, fs.ErrPermission):
 		e.Message = "the daemon's socket " + c.socket + " is not yours to use"
-		e.Hint = "run it as root"
+		e.Hint = "run it as root, or let root add you to the group " + GroupOrder + ", or " + GroupRead + " to look only"
 	default:
 		e.Message = fmt.Sprintf("the daemon at %s broke off: %v", c.socket, err)
 		e.Hint = "racker status"
@@ -184,5 +158,6 @@ func decodeError(resp *http.Response) error {
 	if e.Code == 0 {
 		e.Code = exitFailed
 	}
+	e.Status = resp.StatusCode
 	return &e
 }

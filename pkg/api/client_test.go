@@ -137,6 +137,7 @@ func TestServerErrors(t *testing.T) {
 			if !errors.As(err, &got) {
 				t.Fatalf("got %v, want an api.Error", err)
 			}
+			tt.want.Status = tt.status
 			if d := cmp.Diff(tt.want, *got); d != "" {
 				t.Errorf("(-want +got):\n%s", d)
 			}

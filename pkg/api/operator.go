@@ -151,6 +151,8 @@ type Error struct {
 	Hint    string `json:"hint,omitempty"`
 	// Code is the exit code that the command line gives for it.
 	Code int `json:"code"`
+	// Status is the HTTP status that it goes, or came, with; 0 leaves it to the code.
+	Status int `json:"-"`
 }
 
 // Error implements error.

@@ -108,7 +108,16 @@ const (
 	SudoUserHeader = "Racker-Sudo-User" // SUDO_USER of the caller, percent-encoded
 )
 
-// AuditEntry is one line of the audit: GET /v1/audit. Each has the hash of the one before.
+// Results of an AuditEntry that are no error.
+const (
+	AuditBegun = "begun" // the intent, written before the order is carried out; another entry has the result
+	AuditOK    = "ok"
+)
+
+// AuditEntry is one line of the audit: GET /v1/audit. Each has the hash of the one before. An order makes two: one with
+// the result AuditBegun, and one whose Of names that; where the second is missing, the daemon died in between. An order
+// that is refused for who gave it, or for where it was sent, makes one. UID is what the kernel says, -1 when it does not;
+// SudoUser and Command are what the client says.
 type AuditEntry struct {
 	Seq      uint64    `json:"seq"`
 	Time     time.Time `json:"time"`
@@ -116,9 +125,11 @@ type AuditEntry struct {
 	SudoUser string    `json:"sudo_user,omitempty"`
 	Command  string    `json:"command,omitempty"` // the command line; empty for another client
 	Order    string    `json:"order"`             // method and path
-	// Plan is the SHA-256 of the request's body, lower-case hex; for a run it names the whole plan.
+	// Plan is the SHA-256 of the request's body, lower-case hex; for a run it names the whole plan. That of an image is
+	// known when it has been read, so only the result has it.
 	Plan   string `json:"plan,omitempty"`
-	Result string `json:"result"` // "ok", or the error
+	Result string `json:"result"`       // AuditBegun, AuditOK, or the error
+	Of     uint64 `json:"of,omitempty"` // Seq of the intent that this entry is the result of
 	Run    string `json:"run,omitempty"`
 	Prev   string `json:"prev"` // Hash of the entry before; empty for the first
 	Hash   string `json:"hash"` // SHA-256 over this entry without Hash, as JSON

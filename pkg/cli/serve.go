@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 
 	"github.com/spf13/cobra"
 
@@ -62,7 +63,7 @@ func (o *serveOptions) logger(c config.Log) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(o.env.IO.Err, opts))
 }
 
-// explain gives an error of the daemon the exit code and hint that the command line shows for it.
+// explain gives an error of the daemon the exit code and hint that the command line shows for it, and its HTTP status.
 func explain(err error) *api.Error {
 	var e *api.Error
 	if errors.As(err, &e) {
@@ -71,11 +72,11 @@ func explain(err error) *api.Error {
 	e = &api.Error{Message: fmt.Sprint(err), Code: codeFailed}
 	switch {
 	case errors.Is(err, provision.ErrNoNode):
-		e.Code, e.Hint = codeUsage, "racker node list"
+		e.Code, e.Status, e.Hint = codeUsage, http.StatusNotFound, "racker node list"
 	case errors.Is(err, provision.ErrNoRun):
-		e.Code, e.Hint = codeUsage, "racker run list"
+		e.Code, e.Status, e.Hint = codeUsage, http.StatusNotFound, "racker run list"
 	case errors.Is(err, image.ErrNotFound):
-		e.Code, e.Hint = codeUsage, "racker image list"
+		e.Code, e.Status, e.Hint = codeUsage, http.StatusNotFound, "racker image list"
 	case errors.Is(err, initrd.ErrNotFound):
 		e.Hint = "racker microkernel build"
 	case errors.Is(err, provision.ErrRequest):
@@ -83,7 +84,7 @@ func explain(err error) *api.Error {
 	case errors.Is(err, store.ErrNoSpace):
 		e.Hint = "make room on the disk of the state directory; nothing is lost"
 	case errors.Is(err, provision.ErrBusy):
-		e.Hint = "racker run list"
+		e.Status, e.Hint = http.StatusConflict, "racker run list"
 	case errors.Is(err, bmc.ErrAuth), errors.Is(err, bmc.ErrUnreachable):
 		e.Code = codeUnreachable
 	}

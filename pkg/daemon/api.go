@@ -2,17 +2,12 @@ package daemon
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
-	"runtime/debug"
-	"strconv"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -20,230 +15,103 @@ import (
 	"github.com/racker-project/racker/pkg/api"
 )
 
-// API serves the operator API on a unix socket. Only root and the socket's group may connect.
+const (
+	// headerTime is how long a client may take to send the head of a request.
+	headerTime = 10 * time.Second
+	// bodyTime is how long a client may take to send the body of an order; of an image, to send any more of it.
+	bodyTime = 30 * time.Second
+	// writeTime is how long a client may take to read a piece of an answer, or a few events.
+	writeTime = 30 * time.Second
+	// idleTime is how long a connection may stay open between two requests.
+	idleTime = 2 * time.Minute
+	// stopTime is how long requests under way may take to end after a stop, which ends their contexts.
+	stopTime = time.Second
+	// maxHeader bounds the head of a request, in bytes.
+	maxHeader = 64 << 10
+)
+
+// API serves the operator API on two unix sockets: Path, for those who may order, and api.ReadSocket(Path), for those
+// who may only look. Who may connect is a matter of the sockets' owner, group and mode alone.
 type API struct {
-	Path     string
+	Path string
+	// Group may connect to Path, ReadGroup to the other one. A group that is empty or does not exist means root only.
+	Group     string
+	ReadGroup string
+	Version   string // for the metrics
+
 	Operator Operator
 	Images   Images
 	Events   Events
 	Orders   Orders  // nil: orders to nodes, and answers, are refused
 	Audit    Auditor // nil: nothing is kept
-	// Explain gives an error its exit code and hint.
+	// Explain gives an error its exit code and hint, and its HTTP status where the code does not tell.
 	Explain func(error) *api.Error
 	Log     *slog.Logger
 
-	listener net.Listener
+	give, look *socket // for orders, and for looking only
 }
 
-// Listen binds the socket. A socket that a dead racker left is replaced; one that answers is not.
+// Listen binds both sockets. A socket that a dead racker left is replaced; one that answers is not. Nobody can connect
+// before a socket has its group and mode.
 func (a *API) Listen(ctx context.Context) error {
-	if err := os.MkdirAll(filepath.Dir(a.Path), 0o755); err != nil {
-		return fmt.Errorf("folder of the API socket: %w", err)
-	}
-	var d net.Dialer
-	if c, err := d.DialContext(ctx, "unix", a.Path); err == nil {
-		return errors.Join(fmt.Errorf("API socket %s: another racker answers there", a.Path), c.Close())
-	}
-	info, err := os.Lstat(a.Path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
-		return fmt.Errorf("API socket: %w", err)
-	case info.Mode().Type() != fs.ModeSocket:
-		return fmt.Errorf("API socket %s: there is something else at this path", a.Path)
-	default:
-		if err := os.Remove(a.Path); err != nil {
-			return fmt.Errorf("remove the stale API socket: %w", err)
-		}
-	}
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "unix", a.Path)
+	give, err := a.bind(ctx, a.Path, a.Group)
 	if err != nil {
-		return fmt.Errorf("API socket: %w", err)
+		return err
 	}
-	if err := os.Chmod(a.Path, 0o660); err != nil {
-		return errors.Join(fmt.Errorf("API socket: %w", err), l.Close())
+	look, err := a.bind(ctx, api.ReadSocket(a.Path), a.ReadGroup)
+	if err != nil {
+		return errors.Join(err, give.Close())
 	}
-	a.listener = l
+	a.give, a.look = give, look
 	return nil
 }
 
-// Run serves until ctx is done; requests under way see their context end, and are waited for.
+// Run serves until ctx is done; requests under way see their context end, and are waited for. An order goes on when
+// its client goes away.
 func (a *API) Run(ctx context.Context) error {
+	var busy sync.WaitGroup
+	m := newMeter(a)
 	srv := &http.Server{
-		Handler:           a.guarded(a.handler()),
-		ReadHeaderTimeout: 10 * time.Second,
-		BaseContext:       func(net.Listener) context.Context { return ctx },
+		Handler:           waited(&busy, a.handler(ctx, m)),
+		ReadHeaderTimeout: headerTime,
+		IdleTimeout:       idleTime,
+		MaxHeaderBytes:    maxHeader,
+		BaseContext:       func(l net.Listener) context.Context { return a.greet(ctx, l) },
+		ConnContext:       identify,
 		ErrorLog:          slog.NewLogLogger(a.Log.Handler(), slog.LevelDebug),
 	}
 	var g errgroup.Group
+	for _, s := range []*socket{a.give, a.look} {
+		g.Go(func() error {
+			if err := srv.Serve(s); !errors.Is(err, http.ErrServerClosed) {
+				return fmt.Errorf("serve the API: %w", err)
+			}
+			return nil
+		})
+	}
 	g.Go(func() error {
-		if err := srv.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
-			return fmt.Errorf("serve the API: %w", err)
-		}
+		m.count(ctx, a.Events)
 		return nil
 	})
 	g.Go(func() error {
 		<-ctx.Done()
-		sctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		sctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
 		defer cancel()
 		if err := srv.Shutdown(sctx); err != nil {
-			return srv.Close()
+			return srv.Close() // a client that neither reads nor goes is cut off
 		}
 		return nil
 	})
-	return g.Wait()
+	err := g.Wait()
+	busy.Wait()
+	return err
 }
 
-// guarded answers a panic with an error, and logs it where it is seen.
-func (a *API) guarded(h http.Handler) http.Handler {
+// waited counts the requests under way: http.Server.Close does not wait for them.
+func waited(busy *sync.WaitGroup, h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer func() {
-			if p := recover(); p != nil {
-				a.Log.ErrorContext(r.Context(), "panic in the API", "file", r.URL.Path, "err", p, "stack", string(debug.Stack()))
-				a.fail(w, fmt.Errorf("internal error at %s %s; the daemon's log says more", r.Method, r.URL.Path))
-			}
-		}()
-		h.ServeHTTP(w, r)
+		busy.Add(1)
+		defer busy.Done()
+		h.ServeHTTP(&timely{ResponseWriter: w, ctl: http.NewResponseController(w)}, r)
 	})
-}
-
-func (a *API) handler() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/rack", func(w http.ResponseWriter, r *http.Request) {
-		reply(a, w, r, func() (any, error) { return a.Operator.Rack(r.Context()) })
-	})
-	mux.HandleFunc("GET /v1/nodes", func(w http.ResponseWriter, r *http.Request) {
-		reply(a, w, r, func() (any, error) { return a.Operator.Nodes(r.Context(), r.URL.Query().Has("refresh")) })
-	})
-	mux.HandleFunc("GET /v1/nodes/{node}", func(w http.ResponseWriter, r *http.Request) {
-		reply(a, w, r, func() (any, error) { return a.Operator.Node(r.Context(), r.PathValue("node")) })
-	})
-	mux.HandleFunc("POST /v1/runs", a.submit)
-	mux.HandleFunc("GET /v1/runs", func(w http.ResponseWriter, r *http.Request) {
-		reply(a, w, r, func() (any, error) { return a.Operator.Runs(), nil })
-	})
-	mux.HandleFunc("GET /v1/runs/{run}", func(w http.ResponseWriter, r *http.Request) {
-		reply(a, w, r, func() (any, error) { return a.Operator.RunView(r.PathValue("run")) })
-	})
-	mux.HandleFunc("POST /v1/runs/{run}/cancel", func(w http.ResponseWriter, r *http.Request) {
-		reply(a, w, r, func() (any, error) { return a.Operator.Cancel(r.Context(), r.PathValue("run")) })
-	})
-	mux.HandleFunc("GET /v1/leases", func(w http.ResponseWriter, r *http.Request) {
-		reply(a, w, r, func() (any, error) { return a.Operator.Leases(r.Context()) })
-	})
-	mux.HandleFunc("GET /v1/images", func(w http.ResponseWriter, r *http.Request) {
-		reply(a, w, r, func() (any, error) { return a.Images.List(r.Context()) })
-	})
-	mux.HandleFunc("POST /v1/images", a.addImage)
-	mux.HandleFunc("DELETE /v1/images/{image}", func(w http.ResponseWriter, r *http.Request) {
-		reply(a, w, r, func() (any, error) { return struct{}{}, a.Images.Remove(r.Context(), r.PathValue("image")) })
-	})
-	mux.HandleFunc("GET /v1/events", a.events)
-	mux.HandleFunc("GET /v1/audit", func(w http.ResponseWriter, r *http.Request) {
-		reply(a, w, r, func() (any, error) {
-			if a.Audit == nil {
-				return api.AuditView{Entries: []api.AuditEntry{}}, nil
-			}
-			return a.Audit.View(r.Context())
-		})
-	})
-	a.orders(mux)
-	return mux
-}
-
-func reply(a *API, w http.ResponseWriter, _ *http.Request, get func() (any, error)) {
-	v, err := get()
-	if err != nil {
-		a.fail(w, err)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(v) // the caller has gone
-}
-
-// status gives the HTTP status that fits an exit code.
-func status(code int) int {
-	switch code {
-	case 2:
-		return http.StatusBadRequest
-	case 4, 5:
-		return http.StatusConflict
-	}
-	return http.StatusInternalServerError
-}
-
-func (a *API) fail(w http.ResponseWriter, err error) {
-	e := a.Explain(err)
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status(e.Code))
-	_ = json.NewEncoder(w).Encode(e) // the caller has gone
-}
-
-func (a *API) submit(w http.ResponseWriter, r *http.Request) {
-	var req api.RunRequest
-	if err := decode(w, r, &req); err != nil {
-		a.fail(w, err)
-		return
-	}
-	reply(a, w, r, func() (any, error) { return a.Operator.Submit(r.Context(), req) })
-}
-
-// addImage answers with JSON lines: progress at most four times a second, then the image or the error.
-func (a *API) addImage(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
-	ctl := http.NewResponseController(w)
-	if err := ctl.EnableFullDuplex(); err != nil {
-		a.fail(w, err)
-		return
-	}
-	w.Header().Set("Content-Type", "application/x-ndjson")
-	enc := json.NewEncoder(w)
-	var last time.Time
-	img, err := a.Images.Add(r.Context(), q.Get("name"), q.Get("sha256"), r.Body, func(read int64) {
-		if time.Since(last) < 250*time.Millisecond {
-			return
-		}
-		last = time.Now()
-		if enc.Encode(api.ImageAddLine{Read: read}) == nil {
-			_ = ctl.Flush() // a caller that went away shows in the body's next read
-		}
-	})
-	line := api.ImageAddLine{Image: &img}
-	if err != nil {
-		line = api.ImageAddLine{Error: a.Explain(err)}
-	}
-	_ = enc.Encode(line) // the caller has gone
-}
-
-// events streams JSON lines. With follow it goes on until the caller leaves.
-func (a *API) events(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
-	after, err := strconv.ParseUint("0"+q.Get("after"), 10, 64)
-	if err != nil {
-		a.fail(w, &api.Error{Message: "after: " + err.Error(), Code: 2})
-		return
-	}
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
-	w.Header().Set("Content-Type", "application/x-ndjson")
-	ctl := http.NewResponseController(w)
-	enc := json.NewEncoder(w)
-	if err := ctl.Flush(); err != nil {
-		return
-	}
-	run := q.Get("run")
-	if !q.Has("follow") {
-		for e := range a.Events.Replay(after) {
-			if (run == "" || e.Run == run) && enc.Encode(e) != nil {
-				return
-			}
-		}
-		return
-	}
-	for e := range a.Events.Subscribe(ctx, after) {
-		if (run == "" || e.Run == run) && (enc.Encode(e) != nil || ctl.Flush() != nil) {
-			return
-		}
-	}
 }

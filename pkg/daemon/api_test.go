@@ -1,117 +1,16 @@
 package daemon
 
 import (
-	"bytes"
-	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
-	"log/slog"
-	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/racker-project/racker/pkg/api"
 	"github.com/racker-project/racker/pkg/event"
 )
 
-var errAbsent = errors.New("no such thing")
-
-// desk is an operator and a library of fixed answers: "x" is absent, "panic" panics.
-type desk struct{}
-
-func (desk) Rack(context.Context) (api.RackView, error) { return api.RackView{Nodes: 3}, nil }
-func (desk) Nodes(_ context.Context, refresh bool) ([]api.NodeView, error) {
-	return []api.NodeView{{Name: fmt.Sprintf("refresh-%t", refresh)}}, nil
-}
-
-func (desk) Node(_ context.Context, word string) (api.NodeView, error) {
-	switch word {
-	case "x":
-		return api.NodeView{}, errAbsent
-	case "panic":
-		panic("a bug")
-	}
-	return api.NodeView{Name: word}, nil
-}
-func (desk) Submit(_ context.Context, r api.RunRequest) (api.RunView, error) {
-	return api.RunView{ID: r.Image}, nil
-}
-func (desk) Runs() []api.RunView { return []api.RunView{} }
-func (desk) RunView(id string) (api.RunView, error) {
-	if id == "x" {
-		return api.RunView{}, errAbsent
-	}
-	return api.RunView{ID: id}, nil
-}
-func (d desk) Cancel(_ context.Context, id string) (api.RunView, error) { return d.RunView(id) }
-func (desk) Leases(context.Context) ([]api.LeaseView, error)            { return []api.LeaseView{}, nil }
-func (desk) List(context.Context) ([]api.ImageView, error)              { return []api.ImageView{}, nil }
-func (desk) Remove(_ context.Context, id string) error {
-	if id == "x" {
-		return &api.Error{Message: "in use", Code: 5}
-	}
-	return nil
-}
-
-func (desk) Add(_ context.Context, name, _ string, r io.Reader, progress func(int64)) (api.ImageView, error) {
-	n, err := io.Copy(io.Discard, r)
-	progress(n)
-	if name == "x" {
-		return api.ImageView{}, errAbsent
-	}
-	return api.ImageView{Name: name, RawSize: n}, err
-}
-
-func newAPI(path string, bus Events) *API {
-	return &API{
-		Path: path, Operator: desk{}, Images: desk{}, Events: bus, Log: slog.New(slog.DiscardHandler),
-		Explain: func(err error) *api.Error {
-			var e *api.Error
-			if errors.As(err, &e) {
-				return e
-			}
-			code := 1
-			if errors.Is(err, errAbsent) {
-				code = 2
-			}
-			return &api.Error{Message: err.Error(), Code: code}
-		},
-	}
-}
-
-// serving gives an HTTP client of an API on a real socket.
-func serving(t *testing.T, bus Events) *http.Client {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "s", "racker.sock")
-	a := newAPI(path, bus)
-	if err := a.Listen(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- a.Run(ctx) }()
-	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "unix", path)
-	}}
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-		transport.CloseIdleConnections()
-	})
-	return &http.Client{Transport: transport, Timeout: 30 * time.Second}
-}
-
 func TestRoutes(t *testing.T) {
-	c := serving(t, event.NewBus())
+	_, c := serving(t, event.NewBus())
 	for _, test := range []struct {
 		method, path, body string
 		status             int
@@ -120,25 +19,48 @@ func TestRoutes(t *testing.T) {
 		{"GET", "/v1/rack", "", 200, `"nodes":3`},
 		{"GET", "/v1/nodes", "", 200, "refresh-false"},
 		{"GET", "/v1/nodes?refresh=1", "", 200, "refresh-true"},
+		{"GET", "/v1/nodes?refresh", "", 200, "refresh-true"},
+		{"GET", "/v1/nodes?refresh=0", "", 200, "refresh-false"},
+		{"GET", "/v1/nodes?refresh=maybe", "", 400, `"code":2`},
 		{"GET", "/v1/nodes/a%2Fb", "", 200, `"name":"a/b"`},
-		{"GET", "/v1/nodes/x", "", 400, `{"message":"no such thing","code":2}`},
+		{"GET", "/v1/nodes/x", "", 404, `{"message":"no such thing","code":2}`},
 		{"GET", "/v1/nodes/panic", "", 500, `"code":1`},
-		{"POST", "/v1/runs", `{"image":"os"}`, 200, `"id":"os"`},
+		{"POST", "/v1/runs", `{"image":"os"}`, 200, `"id":"run-of-os"`},
 		{"POST", "/v1/runs", `{"imgae":"os"}`, 400, `"code":2`},
+		{"POST", "/v1/runs", `{"image":"os"} {}`, 400, `"code":2`},
 		{"POST", "/v1/runs", `{`, 400, `"code":2`},
-		{"POST", "/v1/runs", `{"image":"` + strings.Repeat("x", maxRequest) + `"}`, 400, `"code":2`},
-		{"GET", "/v1/runs", "", 200, "[]"},
+		{"POST", "/v1/runs", ``, 400, `"code":2`},
+		{"POST", "/v1/runs", `{"image":"` + strings.Repeat("x", maxRequest) + `"}`, 413, `"code":2`},
+		{"GET", "/v1/runs", "", 200, `"id":"r"`},
 		{"GET", "/v1/runs/r", "", 200, `"id":"r"`},
-		{"GET", "/v1/runs/x", "", 400, `"code":2`},
+		{"GET", "/v1/runs/x", "", 404, `"code":2`},
 		{"POST", "/v1/runs/r/cancel", "", 200, `"id":"r"`},
-		{"POST", "/v1/runs/x/cancel", "", 400, `"code":2`},
-		{"GET", "/v1/leases", "", 200, "[]"},
-		{"GET", "/v1/images", "", 200, "[]"},
+		{"POST", "/v1/runs/x/cancel", "", 404, `"code":2`},
+		{"POST", "/v1/runs/r/answer", `{"answer":"retry"}`, 200, `"id":"r"`},
+		{"POST", "/v1/runs/x/answer", `{"answer":"retry"}`, 404, `"code":2`},
+		{"POST", "/v1/nodes/n/reprovision", `{"image":"os","on_failure":"cancel","retries":0}`, 200, `"id":"run-of-os"`},
+		{"POST", "/v1/nodes/n/boot", `{"target":"disk"}`, 200, `"id":"run-of-none"`},
+		{"POST", "/v1/nodes/n/power", `{"power":"off"}`, 200, `"message":"power off"`},
+		{"POST", "/v1/nodes/n/power", `{"power":true}`, 400, `"code":2`},
+		{"POST", "/v1/nodes/x/power", `{"power":"off"}`, 404, `"code":2`},
+		{"POST", "/v1/nodes/panic/power", `{"power":"off"}`, 500, `"code":1`},
+		{"POST", "/v1/nodes/n/replace", `{"primary":"52:54:00:00:00:02"}`, 200, `primary 52:54:00:00:00:02`},
+		{"POST", "/v1/nodes/n/exclude", "", 200, `"message":"excluded"`},
+		{"POST", "/v1/nodes/n/include", "", 200, `"message":"included"`},
+		{"POST", "/v1/nodes/n/adopt", "", 200, `"message":"adopted"`},
+		{"POST", "/v1/rack/reload", "", 200, `"added":["node-4"]`},
+		{"GET", "/v1/leases", "", 200, `"role":"server"`},
+		{"GET", "/v1/images", "", 200, `"id":"abc"`},
 		{"DELETE", "/v1/images/os", "", 200, "{}"},
 		{"DELETE", "/v1/images/x", "", 409, `{"message":"in use","code":5}`},
 		{"GET", "/v1/events?after=-1", "", 400, `"code":2`},
-		{"GET", "/v1/nothing", "", 404, ""},
-		{"PUT", "/v1/runs", "", 405, ""},
+		{"GET", "/v1/events?after=one", "", 400, `"code":2`},
+		{"GET", "/v1/events?run=x", "", 404, `"code":2`},
+		{"GET", "/v1/events?node=x", "", 404, `"code":2`},
+		{"GET", "/v1/nothing", "", 404, `"code":2`},
+		{"POST", "/v1/nothing", "", 404, `"code":2`},
+		{"PUT", "/v1/runs", "", 405, `"message":"/v1/runs does not take PUT"`},
+		{"HEAD", "/v1/rack", "", 200, ""},
 	} {
 		status, body := ask(t, c, test.method, test.path, test.body)
 		if status != test.status || !strings.Contains(body, test.want) {
@@ -147,26 +69,42 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
-func ask(t *testing.T, c *http.Client, method, path, body string) (int, string) {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, "http://racker"+path, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
+func TestWithoutOrders(t *testing.T) {
+	a := newAPI(t.TempDir()+"/racker.sock", event.NewBus())
+	a.Orders, a.Audit = nil, nil
+	started(t, a)
+	c := dialling(t, a.Path)
+	for path, body := range map[string]string{"/v1/nodes/n/adopt": "", "/v1/rack/reload": "", "/v1/runs/r/answer": `{"answer":"retry"}`} {
+		if status, body := ask(t, c, "POST", path, body); status != http.StatusServiceUnavailable || !strings.Contains(body, "takes no orders") {
+			t.Errorf("%s: %d %s", path, status, body)
+		}
 	}
-	resp, err := c.Do(req)
-	if err != nil {
-		t.Fatalf("%s %s: %v", method, path, err)
+	if status, body := ask(t, c, "GET", "/v1/audit", ""); status != http.StatusOK || body != "{\"entries\":[]}\n" {
+		t.Errorf("audit: %d %s", status, body)
 	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
+}
+
+func TestStatus(t *testing.T) {
+	for _, test := range []struct {
+		err  api.Error
+		want int
+	}{
+		{api.Error{Code: 1}, 500},
+		{api.Error{Code: 2}, 400},
+		{api.Error{Code: 2, Status: 404}, 404},
+		{api.Error{Code: 3}, 500},
+		{api.Error{Code: 4}, 409},
+		{api.Error{Code: 5}, 409},
+		{api.Error{Code: 6}, 502},
+	} {
+		if got := status(&test.err); got != test.want {
+			t.Errorf("%+v: %d, want %d", test.err, got, test.want)
+		}
 	}
-	return resp.StatusCode, string(b)
 }
 
 func TestAddImage(t *testing.T) {
-	c := serving(t, event.NewBus())
+	_, c := serving(t, event.NewBus())
 	data := strings.Repeat("x", 1<<20)
 	for name, want := range map[string]string{"os": `"raw_size":1048576`, "x": `"code":2`} {
 		status, body := ask(t, c, "POST", "/v1/images?name="+name, data)
@@ -174,71 +112,5 @@ func TestAddImage(t *testing.T) {
 		if status != 200 || len(lines) != 2 || lines[0] != `{"read":1048576}` || !strings.Contains(lines[1], want) {
 			t.Errorf("%s: %d %q", name, status, lines)
 		}
-	}
-}
-
-func TestEvents(t *testing.T) {
-	bus := event.NewBus()
-	first := bus.Publish(event.Event{Kind: event.Alarm, Message: "one", Run: "r"})
-	bus.Publish(event.Event{Kind: event.Alarm, Message: "two"})
-	c := serving(t, bus)
-	for query, want := range map[string]int{"": 2, "?run=r": 1, fmt.Sprintf("?after=%d", first.ID): 1} {
-		if _, body := ask(t, c, "GET", "/v1/events"+query, ""); strings.Count(body, "\n") != want {
-			t.Errorf("%q: %q, want %d lines", query, body, want)
-		}
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, "GET", "http://racker/v1/events?follow=1", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := c.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	dec := json.NewDecoder(resp.Body)
-	for i, want := range []string{"one", "two", "three"} {
-		if i == 2 {
-			bus.Publish(event.Event{Kind: event.Alarm, Message: "three"})
-		}
-		var e event.Event
-		if err := dec.Decode(&e); err != nil || e.Message != want {
-			t.Fatalf("%+v %v, want %s", e, err, want)
-		}
-	}
-}
-
-func TestSocket(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "racker.sock")
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.SetUnlinkOnClose(false) // as after kill -9
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	a := newAPI(path, event.NewBus())
-	if err := a.Listen(t.Context()); err != nil {
-		t.Fatalf("a stale socket: %v", err)
-	}
-	t.Cleanup(func() { _ = a.listener.Close() }) // the test's own
-	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o660 {
-		t.Errorf("mode %v, %v", info.Mode(), err)
-	}
-	if err := newAPI(path, nil).Listen(t.Context()); err == nil || !strings.Contains(err.Error(), "another racker") {
-		t.Errorf("a second listener: %v", err)
-	}
-	foreign := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(foreign, []byte("mine"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := newAPI(foreign, nil).Listen(t.Context()); err == nil {
-		t.Error("a foreign file was taken for a socket")
-	}
-	if b, err := os.ReadFile(foreign); err != nil || !bytes.Equal(b, []byte("mine")) {
-		t.Errorf("the foreign file: %q %v", b, err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/sync/errgroup"
@@ -43,9 +44,32 @@ func Run(ctx context.Context, log *slog.Logger, parts []Component) error {
 	}
 	log.InfoContext(ctx, "ready")
 	notify(log, daemon.SdNotifyReady)
+	g.Go(func() error { return watchdog(gctx, log) })
 	err := g.Wait()
 	notify(log, daemon.SdNotifyStopping)
 	return err
+}
+
+// watchdog tells systemd that the daemon is alive, twice in each of the intervals that systemd asks for, until ctx is
+// done. Where systemd asks for none, it does nothing.
+func watchdog(ctx context.Context, log *slog.Logger) error {
+	every, err := daemon.SdWatchdogEnabled(false)
+	if err != nil {
+		log.WarnContext(ctx, "systemd's watchdog", "err", err)
+	}
+	if every <= 0 {
+		return nil
+	}
+	tick := time.NewTicker(every / 2)
+	defer tick.Stop()
+	for {
+		notify(log, daemon.SdNotifyWatchdog)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
 }
 
 // notify tells systemd, where there is one.

@@ -45,11 +45,15 @@ type Images interface {
 
 // Events is the stream of what happens.
 type Events interface {
-	// Subscribe gives what is kept with an ID above after, then what comes. The channel may be closed on a reader that is
-	// too slow.
+	// Subscribe gives what is kept with an ID above after, then what comes, until ctx is done. The channel may be closed
+	// early on a reader that is too slow.
 	Subscribe(ctx context.Context, after uint64) <-chan event.Event
 	// Replay gives what is kept, and ends.
 	Replay(after uint64) iter.Seq[event.Event]
+	// Last is the ID of the newest event.
+	Last() uint64
+	// Oldest is the ID of the oldest event that is kept; what came before is gone.
+	Oldest() uint64
 }
 
 // Auditor keeps the orders. Append numbers, dates and chains an entry, and returns once it is on disk.

@@ -2,77 +2,114 @@ package daemon
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
+	"crypto/sha256"
+	"encoding/hex"
+	"hash"
 	"io"
 	"net/http"
 
 	"github.com/racker-project/racker/pkg/api"
 )
 
-// maxRequest bounds the body of an order, in bytes; a rack of a /16 named node by node fits.
-const maxRequest = 8 << 20
+// desk gives who carries an order out.
+type desk[D any] func() (D, error)
 
-// decode reads the JSON body of an order. What an older daemon does not know must not be ignored in silence.
-func decode(w http.ResponseWriter, r *http.Request, to any) error {
-	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(to); err != nil {
-		return &api.Error{Message: "body of the request: " + err.Error(), Code: 2}
+func (a *API) takesOrders() (Orders, error) {
+	if a.Orders == nil {
+		return nil, &api.Error{Message: "this daemon takes no orders", Code: 1, Status: http.StatusServiceUnavailable}
 	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return &api.Error{Message: "body of the request: something follows the JSON value", Code: 2}
-	}
-	return nil
+	return a.Orders, nil
 }
 
-// errNoOrders answers an order to a daemon that only observes.
-func errNoOrders() error { return &api.Error{Message: "this daemon takes no orders", Code: 1} }
+func (a *API) operator() (Operator, error) { return a.Operator, nil }
 
-// bodied serves an order whose body is a B, to whatever the path's wildcard names.
-func bodied[B, V any](a *API, wildcard string, do func(Orders, context.Context, string, B) (V, error)) http.HandlerFunc {
+func (a *API) library() (Images, error) { return a.Images, nil }
+
+// bodied serves an order with the JSON of a B as its body, to whom the wildcard of the path names.
+func bodied[D, B, V any](a *API, to desk[D], wildcard string, do func(D, context.Context, string, B) (V, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		reply(a, w, r, func() (any, error) {
-			if a.Orders == nil {
-				return nil, errNoOrders()
-			}
 			var body B
-			if err := decode(w, r, &body); err != nil {
+			if err := decode(r, &body); err != nil {
 				return nil, err
 			}
-			return do(a.Orders, r.Context(), r.PathValue(wildcard), body)
+			d, err := to()
+			if err != nil {
+				return nil, err
+			}
+			return do(d, r.Context(), r.PathValue(wildcard), body)
 		})
 	}
 }
 
-// plain serves an order to a node that needs no body.
-func plain(a *API, do func(Orders, context.Context, string) (api.OrderView, error)) http.HandlerFunc {
+// plain serves an order that needs no body; one is not looked at, but its digest is audited.
+func plain[D, V any](a *API, to desk[D], wildcard string, do func(D, context.Context, string) (V, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		reply(a, w, r, func() (any, error) {
-			if a.Orders == nil {
-				return nil, errNoOrders()
+			d, err := to()
+			if err != nil {
+				return nil, err
 			}
-			return do(a.Orders, r.Context(), r.PathValue("node"))
+			return do(d, r.Context(), r.PathValue(wildcard))
 		})
 	}
 }
 
-// orders are the routes of Orders.
-func (a *API) orders(mux *http.ServeMux) {
-	mux.HandleFunc("POST /v1/runs/{run}/answer", bodied(a, "run", Orders.Answer))
-	mux.HandleFunc("POST /v1/nodes/{node}/reprovision", bodied(a, "node", Orders.Reprovision))
-	mux.HandleFunc("POST /v1/nodes/{node}/boot", bodied(a, "node", Orders.Boot))
-	mux.HandleFunc("POST /v1/nodes/{node}/power", bodied(a, "node", Orders.Power))
-	mux.HandleFunc("POST /v1/nodes/{node}/replace", bodied(a, "node", Orders.Replace))
-	mux.HandleFunc("POST /v1/nodes/{node}/exclude", plain(a, Orders.Exclude))
-	mux.HandleFunc("POST /v1/nodes/{node}/include", plain(a, Orders.Include))
-	mux.HandleFunc("POST /v1/nodes/{node}/adopt", plain(a, Orders.Adopt))
-	mux.HandleFunc("POST /v1/rack/reload", func(w http.ResponseWriter, r *http.Request) {
-		reply(a, w, r, func() (any, error) {
-			if a.Orders == nil {
-				return nil, errNoOrders()
-			}
-			return a.Orders.Reread(r.Context())
-		})
-	})
+// ordered lets an order through: from those who may give orders, audited, and with a context that ends with life, the
+// daemon's, and not with the client's patience.
+func (a *API) ordered(life context.Context, rt route) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
+		defer cancel()
+		defer context.AfterFunc(life, cancel)()
+		book := &ledger{audit: a.Audit, log: a.Log, entry: entry(r)}
+		r = r.WithContext(context.WithValue(ctx, ledgerKey{}, book))
+		if err := a.admitted(w, r, rt, book); err != nil {
+			a.fail(w, r, err)
+			return
+		}
+		rt.serve(w, r)
+	}
+}
+
+// admitted is nil when an order may be carried out: then its intent is audited.
+func (a *API) admitted(w http.ResponseWriter, r *http.Request, rt route, book *ledger) error {
+	if callerOf(r.Context()).looks {
+		return errOnlyLooks()
+	}
+	if rt.streams {
+		book.sum = sha256.New()
+		r.Body = hashed{ReadCloser: r.Body, sum: book.sum}
+		return book.open()
+	}
+	b, err := readBody(w, r)
+	if err != nil {
+		return err
+	}
+	if len(b) > 0 {
+		sum := sha256.Sum256(b)
+		book.entry.Plan = hex.EncodeToString(sum[:])
+	}
+	return book.open()
+}
+
+// errOnlyLooks refuses an order to those who may not give any.
+func errOnlyLooks() error {
+	return &api.Error{
+		Message: "this socket is for looking only: it takes no orders", Code: 1, Status: http.StatusForbidden,
+		Hint: "run it as root, or let root add you to the group " + api.GroupOrder,
+	}
+}
+
+// hashed is a body whose digest is known when it has been read.
+type hashed struct {
+	io.ReadCloser
+	sum hash.Hash
+}
+
+// Read implements io.Reader.
+func (h hashed) Read(p []byte) (int, error) {
+	n, err := h.ReadCloser.Read(p)
+	_, _ = h.sum.Write(p[:n]) // a hash never fails
+	return n, err
 }

@@ -88,6 +88,16 @@ func (b *Bus) Last() uint64 {
 	return b.last
 }
 
+// Oldest is the ID of the oldest event that is kept; without any, the one that the next will have.
+func (b *Bus) Oldest() uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.ring) == 0 {
+		return b.last + 1
+	}
+	return b.at(0).ID
+}
+
 // Since gives the events kept with an ID above after, oldest first. An ID that was not given out yet comes from
 // another life of the daemon: everything is given.
 func (b *Bus) Since(after uint64) []Event {

@@ -111,6 +111,13 @@ func (s *segments) append(id uint64, b []byte) error {
 	return err
 }
 
+// oldest is the first ID of all; noEvent where there is none.
+func (s *segments) oldest() uint64 {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.Min(s.first)
+}
+
 // cursor is a place in the timeline. It is used by one goroutine.
 type cursor struct {
 	all *segments

@@ -127,6 +127,9 @@ func (t *Timeline) Publish(e event.Event) event.Event {
 // Last is the ID of the newest event; Subscribe with it gives only what comes later.
 func (t *Timeline) Last() uint64 { return t.bus.Last() }
 
+// Oldest is the ID of the oldest event that is kept, on disk or in memory; without any, the one that the next will have.
+func (t *Timeline) Oldest() uint64 { return min(t.all.oldest(), t.bus.Oldest()) }
+
 // meet remembers when an unknown machine was seen last; the caller holds the lock.
 func (t *Timeline) meet(e event.Event) {
 	mac := e.Fields[event.KeyMAC]

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/racker-project/racker/pkg/api"
+	"github.com/racker-project/racker/pkg/audit"
 	"github.com/racker-project/racker/pkg/bmc"
 	"github.com/racker-project/racker/pkg/bootd"
 	"github.com/racker-project/racker/pkg/config"
@@ -39,6 +40,7 @@ type site struct {
 	Options
 	store     store.Store
 	events    *timeline.Timeline
+	audit     *audit.Log
 	metadata  *metadata
 	iface     string
 	authority *bootd.Authority
@@ -61,7 +63,12 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
-	s := &site{Options: o, store: st}
+	record, err := audit.Open(ctx, filepath.Join(dir, "audit.jsonl"), audit.Options{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, record.Close()) }()
+	s := &site{Options: o, store: st, audit: record}
 	s.events = timeline.Open(timeline.Config{Dir: filepath.Join(dir, "logs"), Name: s.nodeName}, o.Log)
 	s.metadata = &metadata{settings: o.Settings, store: st}
 	parts, err := s.components(ctx)
@@ -112,8 +119,9 @@ func (s *site) components(ctx context.Context) ([]daemon.Component, error) {
 		return nil, err
 	}
 	apiServer := &daemon.API{
-		Path: s.Settings.Socket, Operator: s.operator(dhcp), Orders: s.machine, Images: images{library: s.library, remove: s.machine.RemoveImage},
-		Events: s.events, Explain: s.Explain, Log: s.Log,
+		Path: s.Settings.Socket, Group: api.GroupOrder, ReadGroup: api.GroupRead, Version: version.String(),
+		Operator: s.operator(dhcp), Images: images{library: s.library, remove: s.machine.RemoveImage},
+		Orders: s.machine, Audit: s.audit, Events: s.events, Explain: s.Explain, Log: s.Log,
 	}
 	return append(parts,
 		daemon.Component{Name: "HTTP", Listen: s.named(http.Listen, "tcp", s.Settings.Ports.HTTP, s.Settings.Ports.HTTPS), Run: http.Run},

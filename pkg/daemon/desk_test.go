@@ -1,0 +1,249 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/racker-project/racker/pkg/api"
+	"github.com/racker-project/racker/pkg/event"
+)
+
+var errAbsent = errors.New("no such thing")
+
+// clerk is an operator, a library and a taker of orders with fixed answers: "x" is absent, "panic" panics, "slow" takes
+// until it is told to stop.
+type clerk struct{}
+
+func nodeView(name string) api.NodeView {
+	return api.NodeView{Name: name, Where: name + " (U1)", PrimaryMAC: "52:54:00:00:00:01", State: "ready", Type: "compute"}
+}
+
+func (clerk) Rack(context.Context) (api.RackView, error) {
+	return api.RackView{Network: "172.24.213.0/24", Server: "172.24.213.1", Interface: "eth1", Version: "1", Nodes: 3}, nil
+}
+
+func (clerk) Nodes(_ context.Context, refresh bool) ([]api.NodeView, error) {
+	return []api.NodeView{nodeView(fmt.Sprintf("refresh-%t", refresh))}, nil
+}
+
+func (clerk) Node(ctx context.Context, word string) (api.NodeView, error) {
+	switch word {
+	case "x":
+		return api.NodeView{}, errAbsent
+	case "panic":
+		panic("a bug")
+	case "slow":
+		<-ctx.Done()
+		return api.NodeView{}, ctx.Err()
+	}
+	return nodeView(word), nil
+}
+
+func (clerk) Submit(_ context.Context, r api.RunRequest) (api.RunView, error) {
+	return api.RunView{ID: "run-of-" + r.Image, State: "running", Request: r, Stages: []api.Stage{}, Nodes: []api.NodeView{}}, nil
+}
+
+func (clerk) Runs() []api.RunView { return []api.RunView{{ID: "r", State: "done"}} }
+
+func (clerk) RunView(id string) (api.RunView, error) {
+	if id == "x" {
+		return api.RunView{}, errAbsent
+	}
+	return api.RunView{ID: id, State: "done", Stages: []api.Stage{}, Nodes: []api.NodeView{}}, nil
+}
+
+func (c clerk) Cancel(_ context.Context, id string) (api.RunView, error) { return c.RunView(id) }
+
+func (clerk) Leases(context.Context) ([]api.LeaseView, error) {
+	return []api.LeaseView{{Address: "172.24.213.2", MAC: "52:54:00:00:00:01", Role: "server"}}, nil
+}
+
+func (clerk) List(context.Context) ([]api.ImageView, error) {
+	return []api.ImageView{{ID: "abc", Name: "os", Added: time.Unix(0, 0).UTC()}}, nil
+}
+
+func (clerk) Remove(_ context.Context, id string) error {
+	if id == "x" {
+		return &api.Error{Message: "in use", Code: 5}
+	}
+	return nil
+}
+
+func (clerk) Add(_ context.Context, name, _ string, r io.Reader, progress func(int64)) (api.ImageView, error) {
+	n, err := io.Copy(io.Discard, r)
+	progress(n)
+	if name == "x" {
+		return api.ImageView{}, errAbsent
+	}
+	return api.ImageView{Name: name, RawSize: n}, err
+}
+
+func (c clerk) Answer(_ context.Context, run string, _ api.Answer) (api.RunView, error) {
+	return c.RunView(run)
+}
+
+func (c clerk) Reprovision(ctx context.Context, node string, r api.Reprovision) (api.RunView, error) {
+	if _, err := c.Node(ctx, node); err != nil {
+		return api.RunView{}, err
+	}
+	return c.Submit(ctx, api.RunRequest{Image: r.Image, Nodes: []string{node}})
+}
+
+func (c clerk) Boot(ctx context.Context, node string, _ api.BootOrder) (api.RunView, error) {
+	return c.Reprovision(ctx, node, api.Reprovision{Image: "none"})
+}
+
+func (c clerk) done(ctx context.Context, node, what string) (api.OrderView, error) {
+	v, err := c.Node(ctx, node)
+	return api.OrderView{Node: v, Changed: true, Message: what}, err
+}
+
+func (c clerk) Power(ctx context.Context, node string, o api.PowerOrder) (api.OrderView, error) {
+	return c.done(ctx, node, "power "+string(o.Power))
+}
+
+func (c clerk) Exclude(ctx context.Context, node string) (api.OrderView, error) {
+	v, err := c.done(ctx, node, "excluded")
+	if node == "unfenced" {
+		v.NotFenced, v.Code = "its BMC is silent", 3
+	}
+	return v, err
+}
+
+func (c clerk) Include(ctx context.Context, node string) (api.OrderView, error) {
+	return c.done(ctx, node, "included")
+}
+
+func (c clerk) Adopt(ctx context.Context, node string) (api.OrderView, error) {
+	return c.done(ctx, node, "adopted")
+}
+
+func (c clerk) Replace(ctx context.Context, node string, r api.Replace) (api.OrderView, error) {
+	return c.done(ctx, node, "primary "+r.Primary)
+}
+
+func (clerk) Reread(context.Context) (api.ReloadView, error) {
+	return api.ReloadView{Added: []string{"node-4"}, Removed: []string{}, Replaced: []string{}}, nil
+}
+
+// book is an audit in memory that can be full.
+type book struct {
+	mu      sync.Mutex
+	full    bool
+	entries []api.AuditEntry
+}
+
+func (b *book) Append(e api.AuditEntry) (api.AuditEntry, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.full {
+		return e, errors.New("disk full")
+	}
+	e.Seq = uint64(len(b.entries)) + 1
+	b.entries = append(b.entries, e)
+	return e, nil
+}
+
+func (b *book) View(context.Context) (api.AuditView, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return api.AuditView{Entries: slices.Clone(b.entries)}, nil
+}
+
+func (b *book) fill(full bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.full = full
+}
+
+func newAPI(path string, bus Events) *API {
+	return &API{
+		Path: path, Operator: clerk{}, Images: clerk{}, Orders: clerk{}, Audit: &book{}, Events: bus,
+		Log: slog.New(slog.DiscardHandler), Version: "1.2.3",
+		Explain: func(err error) *api.Error {
+			if errors.Is(err, errAbsent) {
+				return &api.Error{Message: err.Error(), Code: 2, Status: http.StatusNotFound}
+			}
+			return &api.Error{Message: err.Error(), Code: 1}
+		},
+	}
+}
+
+// started runs a until the test is over or stop is called; stop waits and gives Run's error.
+func started(t *testing.T, a *API) (stop func() error) {
+	t.Helper()
+	if err := a.Listen(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- a.Run(ctx) }()
+	stop = sync.OnceValue(func() error {
+		cancel()
+		return <-ended
+	})
+	t.Cleanup(func() {
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return stop
+}
+
+// dialling gives an HTTP client of a socket.
+func dialling(t *testing.T, path string) *http.Client {
+	t.Helper()
+	transport := &http.Transport{MaxIdleConns: -1, DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", path)
+	}}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport, Timeout: time.Minute}
+}
+
+// serving gives an API on real sockets and an HTTP client of that for orders.
+func serving(t *testing.T, bus Events) (*API, *http.Client) {
+	t.Helper()
+	a := newAPI(filepath.Join(t.TempDir(), "s", "racker.sock"), bus)
+	started(t, a)
+	return a, dialling(t, a.Path)
+}
+
+func ask(t *testing.T, c *http.Client, method, path, body string) (int, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, "http://racker"+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := c.Do(req)
+	if err != nil {
+		t.Fatalf("%s %s: %v", method, path, err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(b)
+}
+
+// published gives a bus with some events, and their IDs.
+func published(events ...event.Event) (*event.Bus, []uint64) {
+	bus := event.NewBus()
+	var ids []uint64
+	for _, e := range events {
+		ids = append(ids, bus.Publish(e).ID)
+	}
+	return bus, ids
+}

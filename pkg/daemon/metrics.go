@@ -1,0 +1,91 @@
+package daemon
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"runtime"
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/racker-project/racker/pkg/event"
+)
+
+// meter counts for GET /metrics. How the rack is doing is asked for at each scrape.
+type meter struct {
+	registry  *prometheus.Registry
+	log       *slog.Logger
+	requests  *prometheus.CounterVec
+	followers prometheus.Gauge
+	events    *prometheus.CounterVec
+	served    prometheus.Counter
+}
+
+func newMeter(a *API) *meter {
+	m := &meter{
+		registry: prometheus.NewRegistry(), log: a.Log,
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "racker_api_requests_total", Help: "Requests of the operator API that were answered.",
+		}, []string{"method", "path", "code"}),
+		followers: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "racker_api_event_streams", Help: "Clients that read the stream of events now.",
+		}),
+		events: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "racker_events_total",
+			Help: "Events by kind; dhcp are packets of known machines, unknown those of others, file are transfers by TFTP and HTTP.",
+		}, []string{"kind"}),
+		served: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "racker_served_bytes_total", Help: "Bytes of the files that were fetched by TFTP and HTTP.",
+		}),
+	}
+	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "racker_build_info", Help: "Always 1; the labels say which build this is.",
+	}, []string{"version", "goversion"})
+	build.WithLabelValues(a.Version, runtime.Version()).Set(1)
+	m.registry.MustRegister(m.requests, m.followers, m.events, m.served, build, rackMetrics{operator: a.Operator},
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// serve answers a scrape. What cannot be gathered is left out, and logged.
+func (m *meter) serve() http.HandlerFunc {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
+		ErrorHandling: promhttp.ContinueOnError,
+		ErrorLog:      slog.NewLogLogger(m.log.Handler(), slog.LevelWarn),
+	}).ServeHTTP
+}
+
+// counted counts the answers of a route.
+func (m *meter) counted(rt route, h http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		h(w, r)
+		code := http.StatusOK
+		if t, ok := w.(*timely); ok && t.status != 0 {
+			code = t.status
+		}
+		m.requests.WithLabelValues(rt.method, rt.path, strconv.Itoa(code)).Inc()
+	}
+}
+
+// count counts events until ctx is done.
+func (m *meter) count(ctx context.Context, events Events) {
+	for last := events.Last(); ctx.Err() == nil; {
+		for e := range events.Subscribe(ctx, last) { // ends early when it was too slow: then on from the last
+			last = e.ID
+			m.note(&e)
+		}
+	}
+}
+
+func (m *meter) note(e *event.Event) {
+	m.events.WithLabelValues(string(e.Kind)).Inc()
+	if e.Kind != event.FileServed {
+		return
+	}
+	if n, err := strconv.ParseInt(e.Fields[event.KeyBytes], 10, 64); err == nil && n > 0 {
+		m.served.Add(float64(n))
+	}
+}

@@ -1,0 +1,79 @@
+package daemon
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/racker-project/racker/pkg/api"
+)
+
+// route is one path of the API with one method. Any method but GET is an order.
+type route struct {
+	method, path string
+	serve        http.HandlerFunc
+	// streams is set for an order whose body is no JSON, and too big to be held.
+	streams bool
+}
+
+// routes are all there is; openapi.yaml describes every one of them.
+func (a *API) routes(m *meter) []route {
+	return append(a.lookRoutes(m), a.orderRoutes()...)
+}
+
+func (a *API) lookRoutes(m *meter) []route {
+	get := func(path string, find func(r *http.Request) (any, error)) route {
+		return route{method: http.MethodGet, path: path, serve: func(w http.ResponseWriter, r *http.Request) {
+			reply(a, w, r, func() (any, error) { return find(r) })
+		}}
+	}
+	return []route{
+		get("/v1/rack", func(r *http.Request) (any, error) { return a.Operator.Rack(r.Context()) }),
+		get("/v1/nodes", func(r *http.Request) (any, error) {
+			refresh, err := flag(r, "refresh")
+			if err != nil {
+				return nil, err
+			}
+			return a.Operator.Nodes(r.Context(), refresh)
+		}),
+		get("/v1/nodes/{node}", func(r *http.Request) (any, error) { return a.Operator.Node(r.Context(), r.PathValue("node")) }),
+		get("/v1/runs", func(*http.Request) (any, error) { return a.Operator.Runs(), nil }),
+		get("/v1/runs/{run}", func(r *http.Request) (any, error) { return a.Operator.RunView(r.PathValue("run")) }),
+		get("/v1/leases", func(r *http.Request) (any, error) { return a.Operator.Leases(r.Context()) }),
+		get("/v1/images", func(r *http.Request) (any, error) { return a.Images.List(r.Context()) }),
+		get("/v1/audit", func(r *http.Request) (any, error) {
+			if a.Audit == nil {
+				return api.AuditView{Entries: []api.AuditEntry{}}, nil
+			}
+			return a.Audit.View(r.Context())
+		}),
+		{method: http.MethodGet, path: "/v1/events", serve: a.events},
+		{method: http.MethodGet, path: "/v1/openapi.json", serve: a.openAPI()},
+		{method: http.MethodGet, path: "/metrics", serve: m.serve()},
+	}
+}
+
+func (a *API) orderRoutes() []route {
+	post := func(path string, serve http.HandlerFunc) route {
+		return route{method: http.MethodPost, path: path, serve: serve}
+	}
+	return []route{
+		post("/v1/runs", bodied(a, a.operator, "", func(o Operator, ctx context.Context, _ string, r api.RunRequest) (api.RunView, error) {
+			return o.Submit(ctx, r)
+		})),
+		post("/v1/runs/{run}/cancel", plain(a, a.operator, "run", Operator.Cancel)),
+		post("/v1/runs/{run}/answer", bodied(a, a.takesOrders, "run", Orders.Answer)),
+		post("/v1/nodes/{node}/reprovision", bodied(a, a.takesOrders, "node", Orders.Reprovision)),
+		post("/v1/nodes/{node}/boot", bodied(a, a.takesOrders, "node", Orders.Boot)),
+		post("/v1/nodes/{node}/power", bodied(a, a.takesOrders, "node", Orders.Power)),
+		post("/v1/nodes/{node}/replace", bodied(a, a.takesOrders, "node", Orders.Replace)),
+		post("/v1/nodes/{node}/exclude", plain(a, a.takesOrders, "node", Orders.Exclude)),
+		post("/v1/nodes/{node}/include", plain(a, a.takesOrders, "node", Orders.Include)),
+		post("/v1/nodes/{node}/adopt", plain(a, a.takesOrders, "node", Orders.Adopt)),
+		post("/v1/rack/reload", plain(a, a.takesOrders, "", func(o Orders, ctx context.Context, _ string) (api.ReloadView, error) {
+			return o.Reread(ctx)
+		})),
+		{method: http.MethodPost, path: "/v1/images", serve: a.addImage, streams: true},
+		{method: http.MethodDelete, path: "/v1/images/{image}", serve: plain(a, a.library, "image",
+			func(i Images, ctx context.Context, id string) (struct{}, error) { return struct{}{}, i.Remove(ctx, id) })},
+	}
+}
