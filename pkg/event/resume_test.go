@@ -60,3 +60,18 @@ func TestResumeKeepsTheNewest(t *testing.T) {
 		t.Errorf("%d events from %d", len(got), got[0].ID)
 	}
 }
+
+func TestOldest(t *testing.T) {
+	t.Parallel()
+	b := NewBus()
+	if got, want := b.Oldest(), b.Last()+1; got != want {
+		t.Errorf("of nothing: %d, want %d", got, want)
+	}
+	first := b.Publish(Event{}).ID
+	for range Held + 2 {
+		b.Publish(Event{})
+	}
+	if got := b.Oldest(); got != first+3 {
+		t.Errorf("%d, want %d", got, first+3)
+	}
+}

@@ -246,7 +246,11 @@ func TestOldEventsGo(t *testing.T) {
 		until(t, "written", func() bool { tl.mu.Lock(); defer tl.mu.Unlock(); return len(tl.pending) == 0 })
 	}
 	tl.stop()
-	got := messages(slices.Collect(tl.Replay(first)))
+	kept := slices.Collect(tl.Replay(first))
+	if kept[0].ID != tl.Oldest() {
+		t.Errorf("the oldest has ID %d, not %d", kept[0].ID, tl.Oldest())
+	}
+	got := messages(kept)
 	if want := count(10000-len(got)+1, 10000, 1); len(got) < event.Held || !slices.Equal(got, want) {
 		t.Errorf("%d events, from %s", len(got), got[0])
 	}
