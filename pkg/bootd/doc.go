@@ -62,7 +62,8 @@ type Callbacks interface {
 type Served struct {
 	From  netip.Addr
 	File  string
-	Bytes int64
+	Bytes int64 // sent; the request may have asked for a part
+	Size  int64 // of the whole file
 	Err   error
 }
 

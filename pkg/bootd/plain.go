@@ -72,7 +72,7 @@ func (s *Server) grub(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/efi")
 	c := &counted{ResponseWriter: w}
 	http.ServeContent(c, r, r.PathValue("file"), time.Time{}, bytes.NewReader(image))
-	s.served(r, "grub/"+r.PathValue("file"), c)
+	s.served(r, "grub/"+r.PathValue("file"), int64(len(image)), c)
 }
 
 func (s *Server) asset(w http.ResponseWriter, r *http.Request) {
@@ -104,14 +104,14 @@ func (s *Server) asset(w http.ResponseWriter, r *http.Request) {
 	}
 	c := &counted{ResponseWriter: w}
 	http.ServeContent(c, r, "", info.ModTime(), content)
-	s.served(r, area+"/"+name, c)
+	s.served(r, area+"/"+name, info.Size(), c)
 }
 
-func (s *Server) served(r *http.Request, file string, c *counted) {
+func (s *Server) served(r *http.Request, file string, size int64, c *counted) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	s.h.Observer.Asset(r.Context(), Served{From: peerAddr(r), File: file, Bytes: c.bytes, Err: c.err})
+	s.h.Observer.Asset(r.Context(), Served{From: peerAddr(r), File: file, Bytes: c.bytes, Size: size, Err: c.err})
 }
 
 // counted counts what was sent and keeps the way to sendfile open.

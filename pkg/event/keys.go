@@ -19,7 +19,7 @@ const (
 	// Of Event.Fields alone.
 	KeyType    = "type"    // DHCP message of the client: DISCOVER, REQUEST, ...
 	KeyReply   = "reply"   // DHCP message of the answer: OFFER, ACK, NAK; absent for silence
-	KeyClient  = "client"  // who speaks DHCP: one of the Client words
+	KeyClient  = "client"  // who speaks DHCP: one of the Client words, which pxe.Client.Kind gives
 	KeyRole    = "role"    // whose packet it is: server, bmc, secondary (a NIC)
 	KeyProblem = "problem" // a diagnosis in one sentence
 	KeyIgnored = "ignored" // why a packet had no answer
@@ -36,7 +36,7 @@ const (
 	ClientPXE    = "pxe"  // PXE firmware
 	ClientHTTP   = "http" // UEFI HTTP boot
 	ClientIPXE   = "ipxe"
-	ClientSystem = "system" // an operating system, the agent's too
+	ClientSystem = "dhcp" // an operating system, the microkernel too
 )
 
 // Values of KeyBy.

@@ -31,8 +31,9 @@ type Served struct {
 	// Name is the name as it was looked up, or as it was asked for when it is none.
 	Name string
 	IP   netip.Addr
-	// Bytes is what was read for sending; of a transfer that failed the client may have got less.
-	Bytes    int64
+	// Bytes is what was read for sending; of a transfer that failed the client may have got less. Size is the file's; zero
+	// when there is none.
+	Bytes, Size int64
 	Duration time.Duration
 	// Probe tells that the client only asked for the size and went away, as UEFI does before it loads a file.
 	Probe bool
@@ -93,8 +94,9 @@ func (s *Server) send(asked string, got *Served, rf io.ReaderFrom) error {
 	if !info.Mode().IsRegular() {
 		return fmt.Errorf("open %s: %w: not a file", name, fs.ErrNotExist)
 	}
+	got.Size = info.Size()
 	if out, ok := rf.(tftp.OutgoingTransfer); ok {
-		out.SetSize(info.Size()) // option tsize
+		out.SetSize(got.Size) // option tsize
 	}
 	r := &source{r: f, cut: &s.cut}
 	_, err = rf.ReadFrom(r)

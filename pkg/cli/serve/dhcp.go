@@ -4,12 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
-
-	"github.com/insomniacslk/dhcp/dhcpv4"
 
 	"github.com/racker-project/racker/pkg/dhcpd"
-	"github.com/racker-project/racker/pkg/event"
 	"github.com/racker-project/racker/pkg/provision"
 	"github.com/racker-project/racker/pkg/rack"
 	"github.com/racker-project/racker/pkg/store"
@@ -65,71 +61,4 @@ func (p pool) Save(ctx context.Context, leases ...dhcpd.Lease) error {
 		return fmt.Errorf("save leases: %w", err)
 	}
 	return nil
-}
-
-// watcher turns what the servers see into evidence, and the two packets that mean something into state.
-type watcher struct {
-	machine *provision.Machine
-	events  provision.Publisher
-	log     *slog.Logger
-}
-
-// Packet implements dhcpd.Observer.
-func (w watcher) Packet(ctx context.Context, s dhcpd.Seen) {
-	fields := map[string]string{"mac": s.MAC.String(), "xid": s.XID}
-	if s.IP.IsValid() {
-		fields["ip"] = s.IP.String()
-	}
-	kind, what := event.DHCPSeen, dhcpText(s)
-	a, ok := w.machine.Assigned(s.MAC)
-	if !ok {
-		w.events.Publish(event.Event{Kind: event.Unknown, Message: "unknown machine " + s.MAC.String() + ": " + what, Fields: fields})
-		return
-	}
-	if a.Role != rack.RoleServer {
-		w.events.Publish(event.Event{Kind: kind, Message: a.Role + " " + s.MAC.String() + ": " + what, Fields: fields})
-		return
-	}
-	w.machine.Note(s.MAC, event.Event{Kind: kind, Message: what, Fields: fields})
-	if s.Reply != dhcpv4.MessageTypeAck {
-		return
-	}
-	var err error
-	switch {
-	case s.Client.IPXE:
-		err = w.machine.NetworkBoot(ctx, s.MAC)
-	case !s.Client.PXE && !s.Client.HTTP:
-		err = w.machine.SystemBoot(ctx, s.MAC)
-	}
-	if err != nil {
-		w.log.WarnContext(ctx, "boot not noted", "mac", s.MAC, "err", err)
-	}
-}
-
-func dhcpText(s dhcpd.Seen) string {
-	text := "DHCP " + s.Type.String()
-	switch {
-	case s.Client.IPXE:
-		text += " of iPXE"
-	case s.Client.HTTP:
-		text += " of UEFI HTTP boot"
-	case s.Client.PXE:
-		text += " of PXE firmware"
-	}
-	if s.Reply != dhcpv4.MessageTypeNone {
-		text += ", answered " + s.Reply.String()
-	}
-	if s.IP.IsValid() {
-		text += " " + s.IP.String()
-	}
-	if s.File != "" {
-		text += ", boot file " + s.File
-	}
-	if s.Ignored != "" {
-		text += ", ignored: " + s.Ignored
-	}
-	if s.Problem != "" {
-		text += "; " + s.Problem
-	}
-	return text
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
@@ -14,16 +15,35 @@ import (
 	"github.com/racker-project/racker/pkg/tftpd"
 )
 
-func (w watcher) file(from netip.Addr, by, name string, bytes int64, took time.Duration, err error) {
-	text := fmt.Sprintf("%s: %s, %d bytes", by, name, bytes)
-	if took > 0 {
-		text += fmt.Sprintf(" in %s", took.Round(time.Millisecond))
+// sent is a file as TFTP or HTTP served it.
+type sent struct {
+	from        netip.Addr
+	by, name    string
+	bytes, size int64
+	took        time.Duration
+	probe       bool // only the size was asked for
+	err         error
+}
+
+func (w watcher) file(s sent) {
+	text := fmt.Sprintf("%s: %s, %d bytes", strings.ToUpper(s.by), s.name, s.bytes)
+	fields := map[string]string{
+		event.KeyFile: s.name, event.KeyIP: s.from.String(), event.KeyBy: s.by,
+		event.KeyBytes: strconv.FormatInt(s.bytes, 10), event.KeySize: strconv.FormatInt(s.size, 10),
+		event.KeyDone: strconv.FormatBool(s.err == nil && !s.probe),
 	}
-	if err != nil {
-		text += ": " + err.Error()
+	if s.took > 0 {
+		text += fmt.Sprintf(" in %s", s.took.Round(time.Millisecond))
 	}
-	e := event.Event{Kind: event.FileServed, Message: text, Fields: map[string]string{"file": name, "ip": from.String()}}
-	if a, ok := w.machine.AssignedAt(from); ok && a.Role == rack.RoleServer {
+	switch {
+	case s.err != nil:
+		text += ": " + s.err.Error()
+		fields[event.KeyReason] = s.err.Error()
+	case s.probe:
+		text += ": only its size was asked for"
+	}
+	e := event.Event{Kind: event.FileServed, Message: text, Fields: fields}
+	if a, ok := w.machine.AssignedAt(s.from); ok && a.Role == rack.RoleServer {
 		w.machine.Note(a.MAC, e)
 		return
 	}
@@ -38,7 +58,9 @@ type fetches struct {
 
 // File implements tftpd.Observer.
 func (f fetches) File(_ context.Context, s tftpd.Served) {
-	f.file(s.IP, "TFTP", s.Name, s.Bytes, s.Duration, s.Err)
+	f.file(sent{
+		from: s.IP, by: event.ByTFTP, name: s.Name, bytes: s.Bytes, size: s.Size, took: s.Duration, probe: s.Probe, err: s.Err,
+	})
 	if s.Err == nil && !s.Probe {
 		f.fetched(s.IP)
 	}
@@ -46,7 +68,7 @@ func (f fetches) File(_ context.Context, s tftpd.Served) {
 
 // Asset implements bootd.Observer.
 func (f fetches) Asset(_ context.Context, s bootd.Served) {
-	f.file(s.From, "HTTP", s.File, s.Bytes, 0, s.Err)
+	f.file(sent{from: s.From, by: event.ByHTTP, name: s.File, bytes: s.Bytes, size: s.Size, err: s.Err})
 	if s.Err == nil && strings.HasPrefix(s.File, areaIPXE+"/") {
 		f.fetched(s.From)
 	}

@@ -97,7 +97,7 @@ func (s *site) components(ctx context.Context) ([]daemon.Component, error) {
 	if err := s.prepare(ctx); err != nil {
 		return nil, err
 	}
-	w := watcher{machine: s.machine, events: s.events, log: s.Log}
+	w := watcher{machine: s.machine, events: s.events, unknown: newSeldom(), log: s.Log}
 	var parts []daemon.Component
 	dhcp, err := s.dhcp(w)
 	if err != nil {
