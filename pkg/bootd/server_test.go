@@ -233,7 +233,7 @@ func TestAssetIsObserved(t *testing.T) {
 	if status, _ := rawGet(t, r.plain, "/assets/images/id/data.zst", "Range: bytes=4-\r\n"); status != 206 {
 		t.Fatal(status)
 	}
-	if s := <-r.served; s.File != "images/id/data.zst" || s.Bytes != 6 || s.Err != nil {
+	if s := <-r.served; s.File != "images/id/data.zst" || s.Bytes != 6 || s.Size != 10 || s.Err != nil {
 		t.Errorf("served: %+v", s)
 	}
 }

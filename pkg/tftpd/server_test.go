@@ -95,7 +95,7 @@ func TestCurl(t *testing.T) {
 			if err != nil || !bytes.Equal(out.Bytes(), content()) {
 				t.Errorf("curl %v: %v, %d bytes", args, err, out.Len())
 			}
-			if s := <-seen; s.Err != nil || s.Name != "ipxe.efi" || s.Bytes != int64(len(content())) || s.IP != netip.MustParseAddr("172.24.213.2") {
+			if s := <-seen; s.Err != nil || s.Name != "ipxe.efi" || s.Bytes != int64(len(content())) || s.Size != s.Bytes || s.IP != netip.MustParseAddr("172.24.213.2") {
 				t.Errorf("curl %v: observed %+v", args, s)
 			}
 		}
