@@ -4,12 +4,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"unicode/utf16"
 )
 
 // makeDisk makes a disk with its first contents, unless it is there already: a server keeps its disks from one `up` to the next.
@@ -94,61 +92,16 @@ func fillFrom(f *os.File, d Disk) error {
 	}
 }
 
-// Layout of the old system's partition table, UEFI 2.10 5.3.
-const (
-	sector      = 512
-	gptEntries  = 128
-	gptEntryLen = 128
-	gptTableLen = gptEntries * gptEntryLen / sector
-	// oldName is the label of the one partition on a disk filled with FillGPT.
-	oldName = "OLD-SYSTEM"
-)
+// oldName is the label of the one partition on a disk filled with FillGPT.
+const oldName = "OLD-SYSTEM"
 
 // fillGPT writes a partition table with one partition over the whole disk, and a few bytes into it: the remains of
 // another system, with both copies of the table.
 func fillGPT(f *os.File, size int64) error {
-	last := uint64(size/sector) - 1
-	table := make([]byte, gptEntries*gptEntryLen)
-	// "Linux filesystem data", 0FC63DAF-8483-4772-8E79-3D69D8477DE4, in its mixed-endian form.
-	copy(table, []byte{0xaf, 0x3d, 0xc6, 0x0f, 0x83, 0x84, 0x72, 0x47, 0x8e, 0x79, 0x3d, 0x69, 0xd8, 0x47, 0x7d, 0xe4})
-	copy(table[16:], "old partition id")
-	binary.LittleEndian.PutUint64(table[32:], 2048)
-	binary.LittleEndian.PutUint64(table[40:], last-gptTableLen-1)
-	for i, u := range utf16.Encode([]rune(oldName)) {
-		binary.LittleEndian.PutUint16(table[56+2*i:], u)
+	old := []Partition{{Type: TypeLinux(), ID: [16]byte([]byte("old partition id")), Name: oldName, First: 2048, Last: uint64(size/sector) - gptTableLen - 2}}
+	if err := WriteGPT(f, size, [16]byte([]byte("old disk of sim.")), old); err != nil {
+		return err
 	}
-	header := func(self, other, entries uint64) []byte {
-		h := make([]byte, sector)
-		copy(h, "EFI PART\x00\x00\x01\x00\x5c\x00\x00\x00")
-		binary.LittleEndian.PutUint64(h[24:], self)
-		binary.LittleEndian.PutUint64(h[32:], other)
-		binary.LittleEndian.PutUint64(h[40:], 2+gptTableLen)
-		binary.LittleEndian.PutUint64(h[48:], last-gptTableLen-1)
-		copy(h[56:], "old disk of sim.")
-		binary.LittleEndian.PutUint64(h[72:], entries)
-		binary.LittleEndian.PutUint32(h[80:], gptEntries)
-		binary.LittleEndian.PutUint32(h[84:], gptEntryLen)
-		binary.LittleEndian.PutUint32(h[88:], crc32.ChecksumIEEE(table))
-		binary.LittleEndian.PutUint32(h[16:], crc32.ChecksumIEEE(h[:92]))
-		return h
-	}
-	mbr := make([]byte, sector)
-	copy(mbr[446:], []byte{0, 0, 2, 0, 0xee, 0xff, 0xff, 0xff, 1, 0, 0, 0, 0xff, 0xff, 0xff, 0xff})
-	mbr[510], mbr[511] = 0x55, 0xaa
-	for _, w := range []struct {
-		at   uint64
-		data []byte
-	}{
-		{0, mbr},
-		{1, header(1, last, 2)},
-		{2, table},
-		{2048, []byte("the old system's data")},
-		{last - gptTableLen, table},
-		{last, header(last, 1, last-gptTableLen)},
-	} {
-		if _, err := f.WriteAt(w.data, int64(w.at)*sector); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err := f.WriteAt([]byte("the old system's data"), 2048*sector)
+	return err
 }

@@ -16,11 +16,12 @@ import (
 // where they are.
 func (f Folder) Environment(env []string) []string {
 	out := slices.Clone(env)
-	for _, v := range []struct{ name, value string }{
-		{"RACKER_OEM_DIR", f.OEM()},
-		{"RACKER_STATE_DIR", f.State()},
-		{"RACKER_SOCKET", f.Socket()},
-	} {
+	type variable struct{ name, value string }
+	variables := []variable{{"RACKER_OEM_DIR", f.OEM()}, {"RACKER_STATE_DIR", f.State()}, {"RACKER_SOCKET", f.Socket()}}
+	if _, err := os.Stat(f.Config()); err == nil {
+		variables = append(variables, variable{"RACKER_CONFIG", f.Config()})
+	}
+	for _, v := range variables {
 		if !slices.ContainsFunc(out, func(s string) bool { return strings.HasPrefix(s, v.name+"=") }) {
 			out = append(out, v.name+"="+v.value)
 		}

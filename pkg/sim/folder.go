@@ -36,6 +36,9 @@ func (f Folder) Make() error {
 // OEM is the folder of nodes.csv and the BMC's credentials.
 func (f Folder) OEM() string { return f.join("oem") }
 
+// Config is racker's settings file, where the rack has one.
+func (f Folder) Config() string { return filepath.Join(f.OEM(), "racker.yaml") }
+
 // State is where racker keeps its state by default when it is run in the rack.
 func (f Folder) State() string { return f.join("state") }
 

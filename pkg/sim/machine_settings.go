@@ -21,20 +21,29 @@ const (
 // Size is a number of bytes, written as such or with the suffix M or G (powers of 1024).
 type Size int64
 
+// ParseSize reads a number of bytes, written as such or with the suffix M or G.
+func ParseSize(text string) (Size, error) {
+	number, unit := strings.TrimSpace(text), int64(1)
+	switch {
+	case strings.HasSuffix(number, "M"):
+		number, unit = strings.TrimSuffix(number, "M"), mib
+	case strings.HasSuffix(number, "G"):
+		number, unit = strings.TrimSuffix(number, "G"), gib
+	}
+	n, err := strconv.ParseInt(number, 10, 64)
+	if err != nil || n <= 0 || n > (1<<62)/unit {
+		return 0, fmt.Errorf("size %q: want a number of bytes, or one with M or G", text)
+	}
+	return Size(n * unit), nil
+}
+
 // UnmarshalYAML implements yaml.Unmarshaler.
 func (s *Size) UnmarshalYAML(node *yaml.Node) error {
-	text, unit := strings.TrimSpace(node.Value), int64(1)
-	switch {
-	case strings.HasSuffix(text, "M"):
-		text, unit = strings.TrimSuffix(text, "M"), mib
-	case strings.HasSuffix(text, "G"):
-		text, unit = strings.TrimSuffix(text, "G"), gib
+	n, err := ParseSize(node.Value)
+	if err != nil {
+		return fmt.Errorf("line %d: %w", node.Line, err)
 	}
-	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || n <= 0 || n > (1<<62)/unit {
-		return fmt.Errorf("line %d: size %q: want a number of bytes, or one with M or G", node.Line, node.Value)
-	}
-	*s = Size(n * unit)
+	*s = n
 	return nil
 }
 

@@ -76,7 +76,7 @@ func hint(err error) string {
 func newRoot(e *env) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "racker-sim",
-		Short: "A simulated rack: QEMU servers with virtual BMCs in network namespaces",
+		Short: "A simulated rack: QEMU servers, or a fleet of fake ones, with virtual BMCs in network namespaces",
 		Example: `  racker-sim up --dir /tmp/rack --detach
   racker-sim exec --dir /tmp/rack -- racker serve
   racker-sim status --dir /tmp/rack
@@ -91,7 +91,7 @@ func newRoot(e *env) *cobra.Command {
 	root.SetErr(e.streams.Err)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(newUp(e), newExec(e), newStatus(e), newDown(e), newConsole(e), newPower(e), newFault(e), newOS(e))
+	root.AddCommand(newUp(e), newFleet(e), newExec(e), newStatus(e), newDown(e), newConsole(e), newPower(e), newFault(e), newOS(e))
 	return root
 }
 

@@ -114,7 +114,7 @@ func New(cfg Config, host Host, log *slog.Logger) (*BMC, error) {
 	}
 	b := &BMC{cfg: cfg, host: host, log: log.With("bmc", cfg.Name), flags: &bootFlags{now: cfg.Now}, later: make(chan func(), laterOrders), ready: make(chan struct{})}
 	b.ipmi = bmc.New(identity(), guid(cfg.MAC), hardware{b}, bmc.WithCipherSuites(suites), bmc.WithV15Disabled())
-	user, err := b.ipmi.Users.Add(2, cfg.User)
+	user, err := b.ipmi.Users.Add(userID, cfg.User)
 	if err != nil {
 		return nil, fmt.Errorf("virtual BMC %s: add user: %w", cfg.Name, err)
 	}
@@ -123,6 +123,24 @@ func New(cfg Config, host Host, log *slog.Logger) (*BMC, error) {
 	user.ChannelAccess[lanChannel] = bmc.UserChannelAccess{MaxPrivilege: bmc.PrivilegeLevelAdministrator, Enabled: true}
 	b.reg = b.commands()
 	return b, nil
+}
+
+// userID is the number of the only user.
+const userID = 2
+
+// SetPassword gives the user another password, for sessions that begin from now on.
+func (b *BMC) SetPassword(password string) error {
+	if len(password) > bmc.MaxPasswordLen {
+		return fmt.Errorf("virtual BMC %s: password must have at most %d bytes", b.cfg.Name, bmc.MaxPasswordLen)
+	}
+	err := b.ipmi.Users.Update(userID, func(u *bmc.User) error {
+		u.SetPassword([]byte(password))
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("virtual BMC %s: set password: %w", b.cfg.Name, err)
+	}
+	return nil
 }
 
 // laterOrders is how many in-band orders may wait.

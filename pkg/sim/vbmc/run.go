@@ -13,10 +13,13 @@ import (
 
 // Run opens the sockets in the BMC's network namespace, gets an address unless Config.Listen is one, and answers IPMI until ctx is done;
 // it returns nil then. It may be called again afterwards.
-func (b *BMC) Run(ctx context.Context) error {
-	listen := netip.AddrPortFrom(netip.IPv4Unspecified(), Port)
-	if b.cfg.Listen.IsValid() {
-		listen = b.cfg.Listen
+func (b *BMC) Run(ctx context.Context) error { return b.RunAt(ctx, b.cfg.Listen) }
+
+// RunAt is Run with another address than Config.Listen: one that somebody else leased for the BMC.
+func (b *BMC) RunAt(ctx context.Context, at netip.AddrPort) error {
+	listen := at
+	if !at.IsValid() {
+		listen = netip.AddrPortFrom(netip.IPv4Unspecified(), Port)
 	}
 	var udp *net.UDPConn
 	err := within(b.cfg.NetNS, func() (err error) {
@@ -39,7 +42,7 @@ func (b *BMC) Run(ctx context.Context) error {
 		return ctx.Err()
 	})
 	g.Go(func() error { return b.carryOutLater(ctx) })
-	if b.cfg.Listen.IsValid() {
+	if at.IsValid() {
 		at := udp.LocalAddr().(*net.UDPAddr).AddrPort()
 		b.setLAN(lan{address: netip.PrefixFrom(at.Addr().Unmap(), at.Addr().Unmap().BitLen())}, at.Port())
 	} else {
