@@ -44,6 +44,7 @@ type API struct {
 	Events   Events
 	Orders   Orders  // nil: orders to nodes, and answers, are refused
 	Audit    Auditor // nil: nothing is kept
+	State    State   // nil: it is not given away
 	// Explain gives an error its exit code and hint, and its HTTP status where the code does not tell.
 	Explain func(error) *api.Error
 	Log     *slog.Logger

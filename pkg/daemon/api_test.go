@@ -57,6 +57,8 @@ func TestRoutes(t *testing.T) {
 		{"GET", "/v1/events?after=one", "", 400, `"code":2`},
 		{"GET", "/v1/events?run=x", "", 404, `"code":2`},
 		{"GET", "/v1/events?node=x", "", 404, `"code":2`},
+		{"GET", "/v1/state", "", 200, `{"key":"secret"}`},
+		{"GET", "/v1/state?file=x", "", 404, `"code":2`},
 		{"GET", "/v1/nothing", "", 404, `"code":2`},
 		{"POST", "/v1/nothing", "", 404, `"code":2`},
 		{"PUT", "/v1/runs", "", 405, `"message":"/v1/runs does not take PUT"`},
@@ -71,13 +73,16 @@ func TestRoutes(t *testing.T) {
 
 func TestWithoutOrders(t *testing.T) {
 	a := newAPI(t.TempDir()+"/racker.sock", event.NewBus())
-	a.Orders, a.Audit = nil, nil
+	a.Orders, a.Audit, a.State = nil, nil, nil
 	started(t, a)
 	c := dialling(t, a.Path)
 	for path, body := range map[string]string{"/v1/nodes/n/adopt": "", "/v1/rack/reload": "", "/v1/runs/r/answer": `{"answer":"retry"}`} {
 		if status, body := ask(t, c, "POST", path, body); status != http.StatusServiceUnavailable || !strings.Contains(body, "takes no orders") {
 			t.Errorf("%s: %d %s", path, status, body)
 		}
+	}
+	if status, body := ask(t, c, "GET", "/v1/state", ""); status != http.StatusServiceUnavailable {
+		t.Errorf("state: %d %s", status, body)
 	}
 	if status, body := ask(t, c, "GET", "/v1/audit", ""); status != http.StatusOK || body != "{\"entries\":[]}\n" {
 		t.Errorf("audit: %d %s", status, body)

@@ -51,6 +51,8 @@ func TestEveryOrderIsAudited(t *testing.T) {
 			{Result: fmt.Sprintf("the body has more than %d bytes", maxRequest)},
 		}},
 		{"GET", "/v1/nodes/x", "", nil},
+		{"GET", "/v1/state", "", []api.AuditEntry{{Result: "begun"}, {Result: "ok"}}},
+		{"GET", "/v1/state?file=x", "", []api.AuditEntry{{Result: "begun"}, {Result: "no such thing"}}},
 	} {
 		before := len(books.entries)
 		ask(t, c, test.method, test.path, test.body)

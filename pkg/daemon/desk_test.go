@@ -137,6 +137,16 @@ func (clerk) Reread(context.Context) (api.ReloadView, error) {
 	return api.ReloadView{Added: []string{"node-4"}, Removed: []string{}, Replaced: []string{}}, nil
 }
 
+func (clerk) Export(_ context.Context, file string) (func(io.Writer) error, error) {
+	if file == "x" {
+		return nil, errAbsent
+	}
+	return func(w io.Writer) error {
+		_, err := io.WriteString(w, "{\"key\":\"secret\"}\n")
+		return err
+	}, nil
+}
+
 // book is an audit in memory that can be full.
 type book struct {
 	mu      sync.Mutex
@@ -169,7 +179,7 @@ func (b *book) fill(full bool) {
 
 func newAPI(path string, bus Events) *API {
 	return &API{
-		Path: path, Operator: clerk{}, Images: clerk{}, Orders: clerk{}, Audit: &book{}, Events: bus,
+		Path: path, Operator: clerk{}, Images: clerk{}, Orders: clerk{}, State: clerk{}, Audit: &book{}, Events: bus,
 		Log: slog.New(slog.DiscardHandler), Version: "1.2.3",
 		Explain: func(err error) *api.Error {
 			if errors.Is(err, errAbsent) {

@@ -18,8 +18,10 @@ func (a *API) handler(life context.Context, m *meter) http.Handler {
 	mux := http.NewServeMux()
 	for _, rt := range a.routes(m) {
 		serve := rt.serve
-		if rt.method != http.MethodGet {
-			serve = a.ordered(life, route{streams: rt.streams, serve: a.guarded(rt.serve)})
+		if rt.order() {
+			guarded := rt
+			guarded.serve = a.guarded(rt.serve) // what a panic did is audited
+			serve = a.ordered(life, guarded)
 		}
 		mux.HandleFunc(rt.method+" "+rt.path, m.counted(rt, a.guarded(serve)))
 	}

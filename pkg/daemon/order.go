@@ -74,7 +74,13 @@ func (a *API) ordered(life context.Context, rt route) http.HandlerFunc {
 
 // admitted is nil when an order may be carried out: then its intent is audited.
 func (a *API) admitted(w http.ResponseWriter, r *http.Request, rt route, book *ledger) error {
-	if callerOf(r.Context()).looks {
+	who := callerOf(r.Context())
+	if rt.secret {
+		if err := errSecret(who); err != nil {
+			return err
+		}
+	}
+	if who.looks {
 		return errOnlyLooks()
 	}
 	if rt.streams {

@@ -7,13 +7,18 @@ import (
 	"github.com/racker-project/racker/pkg/api"
 )
 
-// route is one path of the API with one method. Any method but GET is an order.
+// route is one path of the API with one method.
 type route struct {
 	method, path string
 	serve        http.HandlerFunc
 	// streams is set for an order whose body is no JSON, and too big to be held.
 	streams bool
+	// secret is set for what only root may see, which is audited like an order.
+	secret bool
 }
+
+// order tells whether the route is more than looking.
+func (rt *route) order() bool { return rt.secret || rt.method != http.MethodGet }
 
 // routes are all there is; openapi.yaml describes every one of them.
 func (a *API) routes(m *meter) []route {
@@ -47,6 +52,7 @@ func (a *API) lookRoutes(m *meter) []route {
 			return a.Audit.View(r.Context())
 		}),
 		{method: http.MethodGet, path: "/v1/events", serve: a.events},
+		{method: http.MethodGet, path: "/v1/state", serve: a.state, secret: true},
 		{method: http.MethodGet, path: "/v1/openapi.json", serve: a.openAPI()},
 		{method: http.MethodGet, path: "/metrics", serve: m.serve()},
 	}
