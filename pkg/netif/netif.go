@@ -1,6 +1,6 @@
 // Package netif asks the kernel about the machine's own network interfaces: their addresses, their neighbours, and
-// who has a port. It adds an address on request; beyond that it changes nothing. It owns no goroutine, and all
-// functions may be called concurrently.
+// who has a port; and it listens to who else is on the wire. It adds an address on request; beyond that it changes nothing.
+// It owns no goroutine, and all functions may be called concurrently.
 package netif
 
 import (

@@ -64,10 +64,17 @@ type Metadata interface {
 	Load(ctx context.Context, moved map[rack.MAC]rack.MAC) (*rack.Rack, *rack.Plan, error)
 }
 
+// Heard is what was heard of a machine on the internal network last, besides DHCP to racker; the zero value for nothing.
+type Heard struct {
+	At   time.Time
+	What string    // "ARP", "IPv6", "DHCP", ...
+	VLAN int       // of its tag, 1 to 4094; 0 without one
+	LACP time.Time // when it last spoke LACP; zero for never
+}
+
 // Frames tells what else than DHCP was heard of a machine on the internal network.
 type Frames interface {
-	// Heard gives when a frame of mac came last, and what it was ("IPv6, VLAN 20"); the zero time for never.
-	Heard(mac rack.MAC) (time.Time, string)
+	Heard(mac rack.MAC) Heard
 }
 
 // Config says how this rack is provisioned.

@@ -17,6 +17,7 @@ import (
 	"github.com/racker-project/racker/pkg/daemon"
 	"github.com/racker-project/racker/pkg/dhcpd"
 	"github.com/racker-project/racker/pkg/image"
+	"github.com/racker-project/racker/pkg/netif"
 	"github.com/racker-project/racker/pkg/provision"
 	"github.com/racker-project/racker/pkg/store"
 	"github.com/racker-project/racker/pkg/tftpd"
@@ -40,6 +41,7 @@ type site struct {
 	Options
 	store     store.Store
 	events    *timeline.Timeline
+	frames    *netif.Frames
 	audit     *audit.Log
 	metadata  *metadata
 	iface     string
@@ -126,6 +128,7 @@ func (s *site) components(ctx context.Context) ([]daemon.Component, error) {
 	return append(parts,
 		daemon.Component{Name: "HTTP", Listen: s.named(http.Listen, "tcp", s.Settings.Ports.HTTP, s.Settings.Ports.HTTPS), Run: http.Run},
 		daemon.Component{Name: "API", Listen: apiServer.Listen, Run: apiServer.Run},
+		daemon.Component{Name: "frames", Run: s.frames.Run},
 		daemon.Component{Name: "runs", Run: s.machine.Run},
 	), nil
 }
@@ -148,6 +151,7 @@ func (s *site) prepare(ctx context.Context) error {
 	if s.payload, err = openPayload(s.Settings); err != nil {
 		return err
 	}
+	s.frames = netif.NewFrames(s.iface, s.Log)
 	client := &bmcs{client: bmc.New(bmc.Config{}), oemDir: s.Settings.OEMDir}
 	s.machine, err = provision.New(ctx, provision.Config{
 		Server: plan.Server(), HTTPPort: s.Settings.Ports.HTTP, HTTPSPort: s.Settings.Ports.HTTPS,
@@ -156,6 +160,7 @@ func (s *site) prepare(ctx context.Context) error {
 		RetryPause: s.Settings.Deadlines.Retry, PowerInterval: s.Settings.Limits.PowerInterval, ImageStreams: s.Settings.Limits.ImageStreams,
 	}, s.store, provision.Needs{
 		BMCs: client, Images: s.library, Neighbours: neighbours{iface: s.iface}, Render: render, Events: s.events, Metadata: s.metadata,
+		Frames: frames{s.frames},
 	}, s.Log)
 	return err
 }
