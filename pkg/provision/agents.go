@@ -37,13 +37,15 @@ func (m *Machine) CheckIn(ctx context.Context, p bootd.Peer, in api.CheckIn) (ap
 	}
 	switch {
 	case errors.Is(err, errSecondKey):
-		m.fail(ctx, n.Primary, "a second machine presented its boot token: the job was stopped", false)
-		return api.Assignment{}, errors.Join(m.alarm(n, "a second key came with a boot token that was redeemed"), bootd.ErrSession)
+		err := m.fail(ctx, n.Primary, "a second machine presented its boot token: the job was stopped")
+		return api.Assignment{}, errors.Join(err, m.alarm(n, "a second key came with a boot token that was redeemed"), bootd.ErrSession)
 	case err != nil:
 		return api.Assignment{}, fmt.Errorf("%s: %w", n.Name, err)
 	}
 	if why := mismatch(m.Rack(), n, &in.Identity); why != "" {
-		m.fail(ctx, n.Primary, "this is not the machine of its row: "+why, false)
+		if err := m.fail(ctx, n.Primary, "this is not the machine of its row: "+why); err != nil {
+			return api.Assignment{}, err
+		}
 	}
 	return m.assign(ctx, n, p)
 }

@@ -32,7 +32,7 @@ func (m *Machine) NetworkBoot(ctx context.Context, mac rack.MAC) error {
 // SystemBoot hears that a node's installed system asked for an address.
 func (m *Machine) SystemBoot(ctx context.Context, mac rack.MAC) error {
 	_, rec := m.node(mac)
-	if rec == nil || rec.State != Installed {
+	if rec == nil || rec.State != Installed && !m.bootsDisk(rec) {
 		return nil
 	}
 	err := m.transition(ctx, mac, Booted, nil)
@@ -43,6 +43,15 @@ func (m *Machine) SystemBoot(ctx context.Context, mac rack.MAC) error {
 		return nil
 	}
 	return err
+}
+
+// bootsDisk reports whether the node is being powered into its installed system, and was switched on already.
+func (m *Machine) bootsDisk(rec *Record) bool {
+	if rec.State != Powering || rec.Job != nil || rec.Install == nil {
+		return false
+	}
+	l := m.known(rec.MAC)
+	return l.powered.After(l.moved)
 }
 
 // byAddr finds the server whose reservation addr is.

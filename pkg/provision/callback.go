@@ -33,7 +33,9 @@ func (m *Machine) Callback(ctx context.Context, from netip.Addr, node, signal, t
 	case api.SignalFail:
 		m.note(n.Primary, event.Event{Kind: event.Callback, Message: "the installed system says that it failed: " + body.Reason})
 		if rec.State == Installed || rec.State == Booted {
-			m.fail(ctx, n.Primary, "the installed system says: "+body.Reason, false)
+			if err := m.fail(ctx, n.Primary, "the installed system says: "+body.Reason); err != nil {
+				return err
+			}
 		}
 		return m.logs.append(n.Name, []byte(body.LogTail))
 	}

@@ -140,7 +140,9 @@ func (m *Machine) enter(ctx context.Context, id string, mac rack.MAC) (n *rack.N
 		return n, rec, nil
 	}
 	if rec.State.underway() && !rec.held() {
-		m.fail(ctx, mac, "run "+rec.Run+" ended without it", false)
+		if err := m.fail(ctx, mac, "run "+rec.Run+" ended without it"); err != nil {
+			return nil, nil, err
+		}
 	}
 	err = m.transition(ctx, mac, CheckingBMC, func(r *Record) error {
 		r.Run, r.Tries, r.Served = id, 1, ""

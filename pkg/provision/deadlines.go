@@ -156,14 +156,18 @@ func (m *Machine) failIn(ctx context.Context, mac rack.MAC, in State, why func(*
 }
 
 // fail ends a node's way in this run. Before the write began the job is disarmed and the node boots from disk; after it
-// the job stays armed, so that a reboot comes back to the microkernel and never to the half-written disk.
-func (m *Machine) fail(ctx context.Context, mac rack.MAC, reason string, unreached bool) {
+// the job stays armed, so that a reboot comes back to the microkernel and never to the half-written disk. A node that
+// cannot fail any more, since it is ready or failed before, is left as it is. The error is the store's: then nobody may
+// be told that the failure was noted.
+func (m *Machine) fail(ctx context.Context, mac rack.MAC, reason string) error {
 	err := m.transition(ctx, mac, Failed, func(r *Record) error {
-		r.Reason, r.Unreached = reason, unreached
+		r.Reason = reason
 		r.disarm()
 		return nil
 	})
-	if err != nil {
-		m.log.WarnContext(ctx, "fail a node", "mac", mac, "err", err)
+	if errors.Is(err, errStale) {
+		m.log.WarnContext(ctx, "node not failed", "mac", mac, "err", err, "reason", reason)
+		return nil
 	}
+	return err
 }

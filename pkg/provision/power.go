@@ -124,7 +124,10 @@ func (m *Machine) powerUp(ctx context.Context, n *rack.Node, rec *Record) error 
 	}{
 		{"power is off", func() error { return m.needs.BMCs.SetPower(pctx, n, addr, false) }},
 		{"boot device is " + device, func() error { return m.needs.BMCs.SetBoot(pctx, n, addr, network, rec.uefi()) }},
-		{"power is on", func() error { return m.needs.BMCs.SetPower(pctx, n, addr, true) }},
+		{"power is on", func() error {
+			m.alive(n.Primary, func(l *live) { l.powered = time.Now() }) // before: the server may be faster than the answer
+			return m.needs.BMCs.SetPower(pctx, n, addr, true)
+		}},
 	}
 	for _, o := range orders {
 		if err := o.do(); err != nil || ctx.Err() != nil {
@@ -133,7 +136,6 @@ func (m *Machine) powerUp(ctx context.Context, n *rack.Node, rec *Record) error 
 		m.note(n.Primary, event.Event{Kind: event.BMCReading, Run: rec.Run, Message: "BMC: " + o.said})
 	}
 	m.reading(n.Primary, api.PowerOn, nil)
-	m.alive(n.Primary, func(l *live) { l.powered = time.Now() })
 	switch {
 	case network:
 		return m.transition(ctx, n.Primary, Netbooting, nil)

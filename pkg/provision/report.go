@@ -47,14 +47,22 @@ func (m *Machine) Report(ctx context.Context, p bootd.Peer, job string, step int
 		if err := m.logs.append(n.Name, []byte(r.LogTail)); err != nil {
 			m.log.WarnContext(ctx, "node log", "node", n.Name, "err", err)
 		}
-		m.fail(ctx, n.Primary, reason, false)
-		return api.StepReply{Stop: true, Reason: "noted"}, nil
+		return m.stopped(ctx, n, reason, "noted")
 	case r.State == api.StepRunning && kind != api.StepReboot:
 		return m.running(ctx, n, rec, kind, r)
 	case r.State == api.StepRunning || r.State == api.StepDone:
 		return m.acknowledge(ctx, n, rec, step, r)
 	}
 	return api.StepReply{}, fmt.Errorf("step %d of %s is %q: %w", step, job, r.State, bootd.ErrRefused)
+}
+
+// stopped fails the node and tells its agent to leave the job: only once that is durable, since an agent that left a job
+// which the state still has would begin it again.
+func (m *Machine) stopped(ctx context.Context, n *rack.Node, reason, say string) (api.StepReply, error) {
+	if err := m.fail(ctx, n.Primary, reason); err != nil {
+		return api.StepReply{}, err
+	}
+	return api.StepReply{Stop: true, Reason: say}, nil
 }
 
 // running takes progress, and the announcement of the first write: from then on the disk holds no system to boot.
@@ -146,8 +154,7 @@ func (m *Machine) written(ctx context.Context, n *rack.Node, rec *Record, step i
 		why = fmt.Sprintf("the agent's EFI system partition %.40q is no GUID", res.ESP)
 	}
 	if why != "" {
-		m.fail(ctx, n.Primary, why, false)
-		return api.StepReply{Stop: true, Reason: why}, nil
+		return m.stopped(ctx, n, why, why)
 	}
 	return api.StepReply{}, m.advance(ctx, n, rec, step, func(rec *Record) { rec.Install.ESP = esp })
 }
@@ -187,8 +194,7 @@ func (m *Machine) diskChosen(ctx context.Context, n *rack.Node, r api.StepReport
 		return api.StepReply{}, err
 	}
 	if err := bounded("the disk of "+n.Name, maxDisk, res); err != nil {
-		m.fail(ctx, n.Primary, err.Error(), false)
-		return api.StepReply{Stop: true, Reason: err.Error()}, nil
+		return m.stopped(ctx, n, err.Error(), err.Error())
 	}
 	m.note(n.Primary, event.Event{Kind: event.AgentStep, Message: fmt.Sprintf("install disk %s (%s %s, %d bytes)",
 		res.Disk.Path, res.Disk.Model, diskName(&res.Disk), res.Disk.Size)})

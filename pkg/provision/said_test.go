@@ -114,7 +114,9 @@ func TestReportsAtTheSameTime(t *testing.T) {
 func TestAnnouncementAfterTheOrderWasTakenBack(t *testing.T) {
 	m, _, _ := checkedIn(t, 2)
 	n, rec := m.node(mac(2))
-	m.fail(t.Context(), mac(2), "cancelled", false)
+	if err := m.fail(t.Context(), mac(2), "cancelled"); err != nil {
+		t.Fatal(err)
+	}
 	reply, err := m.running(t.Context(), n, rec, api.StepWrite, api.StepReport{State: api.StepRunning})
 	if err != nil || !reply.Stop {
 		t.Errorf("%+v %v: the agent would write", reply, err)
@@ -153,7 +155,9 @@ func TestIgnitionOnlyUntilItsStepIsDone(t *testing.T) {
 // TestNoIgnitionAfterASecondKey stops a job whose write had begun: neither key may have the Ignition.
 func TestNoIgnitionAfterASecondKey(t *testing.T) {
 	m, p, job := checkedIn(t, 3)
-	m.fail(t.Context(), mac(2), "a second key", false)
+	if err := m.fail(t.Context(), mac(2), "a second key"); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := m.Blob(t.Context(), p, job.ID, api.BlobIgnition); !errors.Is(err, bootd.ErrSession) {
 		t.Errorf("%v", err)
 	}

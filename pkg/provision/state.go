@@ -25,7 +25,7 @@ const (
 var onward = map[State][]State{
 	Known:       {CheckingBMC, Ready},                         // ready: adopted
 	CheckingBMC: {Powering, Agent, Known, Ready},              // agent: a node that was held there
-	Powering:    {Netbooting, Agent, Installed, Known, Ready}, // installed: an order to boot the disk
+	Powering:    {Netbooting, Agent, Installed, Booted, Known, Ready}, // installed, booted: an order to boot the disk
 	Netbooting:  {Agent, Known, Ready},
 	Agent:       {Installing, CheckingBMC, Known, Ready}, // known, ready: an inventory is done
 	Installing:  {Installed, Agent, Known, Ready},

@@ -35,6 +35,9 @@ type world struct {
 	image   *image.Manifest
 	bus     *event.Bus
 
+	// mortal puts what may end the daemon's life around its store and its BMCs; nil for a daemon that lives.
+	mortal func(store.Store, BMCs) (store.Store, BMCs)
+
 	mu      sync.Mutex
 	plan    *rack.Plan // no address moves when rows go
 	machine *Machine
@@ -56,6 +59,7 @@ type server struct {
 	dark      chan struct{} // closed when the last boot has ended
 	powerOffs int
 	softOffs  int
+	cut       int // power-offs after its first write began
 	deafACPI  bool // its system does not shut down when asked
 	writes    int
 	bmcErr    error
@@ -128,14 +132,19 @@ func (w *world) start(tune func(*Config)) *Machine {
 		tune(&cfg)
 	}
 	ctx, stop := context.WithCancel(context.Background())
+	var bmcs BMCs = w
+	open := st
+	if w.mortal != nil {
+		st, bmcs = w.mortal(st, w)
+	}
 	m, err := New(ctx, cfg, st, Needs{
-		BMCs: w, Images: w.library, Neighbours: w, Render: render, Events: w.bus, Metadata: w,
+		BMCs: bmcs, Images: w.library, Neighbours: w, Render: render, Events: w.bus, Metadata: w,
 	}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	w.mu.Lock()
-	w.machine, w.store, w.stop, w.ended = m, st, stop, make(chan error, 1)
+	w.machine, w.store, w.stop, w.ended = m, open, stop, make(chan error, 1)
 	ended := w.ended
 	w.mu.Unlock()
 	go func() { ended <- m.Run(ctx) }()
@@ -156,7 +165,7 @@ func (w *world) kill() {
 		return
 	}
 	stop()
-	if err := <-ended; err != nil {
+	if err := <-ended; err != nil && !errors.Is(err, errDead) {
 		w.t.Errorf("machine: %v", err)
 	}
 	if err := st.Close(); err != nil {
@@ -210,6 +219,9 @@ func (w *world) SetPower(_ context.Context, n *rack.Node, _ netip.Addr, on bool)
 		s.boot()
 	} else {
 		s.powerOffs++
+		if s.writes > 0 {
+			s.cut++
+		}
 		s.stopBoot()
 	}
 	dark := s.dark
