@@ -62,7 +62,7 @@ step 'racker, agent, simulator' programs
 step 'test OS (cached)' bin/racker-sim os build --out "$dir/testos.img"
 step 'microkernel' microkernel
 step 'a rack of three servers' rack_up
-step 'bootstrap' on_node bin/racker bootstrap --provision image --image "$dir/testos.img" --yes
+step 'bootstrap' on_node bin/racker bootstrap --provision image --image "$dir/testos.img" --onfailure cancel --yes
 printf '\n== what each server said when it was up\n'
 for node in node-1 node-2 node-3; do
   on_node bin/racker node show "$node" | sed -n '/^  Host name:/,/^  Timeline:/{/^  Timeline:/!p}'

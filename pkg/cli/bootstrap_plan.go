@@ -20,7 +20,7 @@ type bootstrapPlan struct {
 }
 
 // plan sorts the servers. Every BMC is asked for its power state, and every word of --exclude must name one server.
-func (o *bootstrapOptions) plan(ctx context.Context, d nodeLister) (*bootstrapPlan, error) {
+func (o *bootstrapOptions) plan(ctx context.Context, d provisioner) (*bootstrapPlan, error) {
 	if o.IO.ErrTTY {
 		wait := liveLine{io: o.IO}
 		wait.show("Asking the BMCs", "")
@@ -40,16 +40,34 @@ func (o *bootstrapOptions) plan(ctx context.Context, d nodeLister) (*bootstrapPl
 		case n.Management:
 		case n.State == stateExcluded, slices.Contains(out, n.PrimaryMAC):
 			p.excluded = append(p.excluded, n)
-		case n.Power == api.PowerOn && !o.PowerCycleRunning:
+		case n.Power == api.PowerOn && !o.PowerCycleRunning && !n.Held: // an earlier run has put it into the microkernel
 			p.running = append(p.running, n)
 		default:
 			p.install = append(p.install, n)
 		}
 	}
-	if len(p.install) == 0 {
+	if o.MinReady > len(p.install)+len(p.running) {
+		return nil, usageError("--min-ready %d: there are %d servers", o.MinReady, len(p.install)+len(p.running))
+	}
+	if len(p.install) > 0 {
+		return p, nil
+	}
+	image, err := o.image(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	if !p.asOrdered(image) {
 		return nil, p.nothing()
 	}
 	return p, nil
+}
+
+// asOrdered reports whether every server is on and ready with the image: the daemon, which knows more, is then asked to
+// find nothing to do.
+func (p *bootstrapPlan) asOrdered(image string) bool {
+	return len(p.running) > 0 && !slices.ContainsFunc(p.running, func(n api.NodeView) bool {
+		return n.State != stateReady || n.Image != image
+	})
 }
 
 // excludedBy gives the primary MACs of the servers that the words name.
@@ -130,6 +148,9 @@ func (p *bootstrapPlan) show(o *bootstrapOptions) error {
 	for _, n := range p.excluded {
 		fmt.Fprintf(io.Err, "Excluded: %s\n", stdio.Clean(n.Where))
 	}
+	for _, rule := range runRules(&o.request, &io, o.Now()) {
+		fmt.Fprintln(io.Err, rule)
+	}
 	return nil
 }
 
@@ -149,14 +170,5 @@ func (o *bootstrapOptions) confirm(ctx context.Context, p *bootstrapPlan) error 
 	if o.Yes {
 		return nil
 	}
-	fmt.Fprint(o.IO.Err, "Type yes to go on: ")
-	answer, err := readLine(ctx, o.IO.In)
-	if err != nil {
-		fmt.Fprintln(o.IO.Err)
-		return err
-	}
-	if strings.TrimSpace(answer) != "yes" {
-		return withCode(codeNotConfirmed, fmt.Errorf("not confirmed: nothing was done"))
-	}
-	return nil
+	return typeWord(ctx, o.IO, "yes")
 }

@@ -23,7 +23,8 @@ func testBootstrap(t *testing.T, r *testRack, answer string) (o *bootstrapOption
 	c := testClient(t, r)
 	return &bootstrapOptions{
 		IO: streams, Now: testTime, Daemon: func() (provisioner, error) { return c, nil },
-		Provision: "image", Image: "flatcar", OnFailure: "cancel",
+		Provision: "image", Image: "flatcar", OnFailure: "cancel", Take: noInterrupts,
+		Given: func(string) bool { return false }, Home: func() (string, error) { return "/nowhere", nil },
 	}, stdout, stderr
 }
 

@@ -19,13 +19,17 @@ type Env struct {
 	// JSON is --json: the answer on stdout is JSON, errors on stderr are too.
 	JSON bool
 
+	words      []string    // the command line as it was typed, for the audit
+	sudoUser   string      // who called sudo
+	interrupts *interrupts // Ctrl-C, for who asks first
+
 	configFile                 string
 	oemDir, stateDir, socket   string
 	managementMAC, colorChoice string
 }
 
 func newEnv(streams *stdio.Streams) *Env {
-	env := &Env{IO: streams}
+	env := &Env{IO: streams, interrupts: &interrupts{}}
 	env.Settings = sync.OnceValues(func() (config.Settings, error) {
 		s, err := env.loadSettings()
 		return s, withHint(err, "racker config show")

@@ -147,7 +147,7 @@ type errorLine struct {
 // parsed because what came before it is wrong.
 func (e *Env) report(ctx context.Context, err error, words []string) int {
 	code, message, found := exitCode(ctx, err), err.Error(), hints(err)
-	if code == codeInterrupted {
+	if code == codeInterrupted && givenCode(err) == codeOK {
 		message = "interrupted"
 	}
 	if e.JSON || wantsJSON(words) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/racker-project/racker/pkg/api"
@@ -11,66 +12,114 @@ import (
 )
 
 const (
-	// followPause is how often a run is looked at.
-	followPause = 500 * time.Millisecond
+	// followPause is how often a run is looked at: the answer has every node of it.
+	followPause = time.Second
 	// daemonPatience is how long a follower waits for a daemon that is being restarted or updated.
 	daemonPatience = 2 * time.Minute
 )
 
-// follower shows a run on stderr until it ends. It rides out a daemon that is gone for a while.
+// runKeeper is what the follower of a run needs.
+type runKeeper interface {
+	runGetter
+	runCanceller
+	Answer(ctx context.Context, run string, a api.Answer) (api.RunView, error)
+}
+
+// follower shows a run on stderr until it ends. It rides out a daemon that is gone for a while, and asks what to do about
+// nodes that failed. All its fields belong to the goroutine of follow.
 type follower struct {
 	io    *stdio.Streams
-	runs  runGetter
+	runs  runKeeper
 	now   func() time.Time
 	pause time.Duration
+	// take gives the channel on which each Ctrl-C comes, and its end.
+	take func() (<-chan struct{}, func())
+	// onFailure answers the questions of the run; "" asks on the terminal. Retries bounds it per node.
+	onFailure string
+	retries   int
 
-	line   liveLine
-	ended  int               // stages whose line is written for good
-	stages map[int]api.Stage // as last shown, where stderr is no terminal
-	told   map[string]string // failures by MAC that were told
-	lost   time.Time         // since when the daemon does not answer
+	view    api.RunView
+	line    liveLine
+	typed   <-chan string // lines from the terminal, once it was asked something
+	gone    <-chan struct{}
+	told    progressTold
+	ask     questions
+	leaving bool // it was asked whether to leave
+	lost    time.Time
+	looking bool
+	// do runs a function that waits for the daemon in a goroutine; what that gives is called by follow.
+	do func(func(context.Context) func() error)
 }
 
-func newFollower(io *stdio.Streams, runs runGetter, now func() time.Time) *follower {
+func newFollower(io *stdio.Streams, runs runKeeper, now func() time.Time, take func() (<-chan struct{}, func())) *follower {
 	return &follower{
-		io: io, runs: runs, now: now, pause: followPause, line: liveLine{io: io},
-		stages: map[int]api.Stage{}, told: map[string]string{},
+		io: io, runs: runs, now: now, pause: followPause, take: take, line: liveLine{io: io},
+		told: newProgressTold(), ask: newQuestions(),
 	}
 }
 
-// follow shows v and what becomes of it, and gives the run as it ended. When ctx ends first, the error has exit
-// code 130 and says how to follow again.
+// follow shows v and what becomes of it, and gives the run as it ended. When the operator leaves first, or ctx ends, the
+// error has exit code 130 and says how to follow again.
 func (f *follower) follow(ctx context.Context, v api.RunView) (api.RunView, error) {
+	pressed, release := f.take()
+	defer release()
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
 	defer f.line.clear()
+	done := make(chan func() error)
+	f.gone, f.do = ctx.Done(), func(fn func(context.Context) func() error) {
+		wg.Go(func() {
+			apply := fn(ctx)
+			select {
+			case done <- apply:
+			case <-ctx.Done():
+			}
+		})
+	}
 	tick := time.NewTicker(f.pause)
 	defer tick.Stop()
-	for {
-		f.show(&v)
-		if v.State != runRunning {
-			return v, nil
-		}
+	f.view = v
+	for f.show(); f.view.State == runRunning; {
+		var err error
 		select {
 		case <-ctx.Done():
-			return v, detached(v.ID)
+			return f.view, detached(f.view.ID)
 		case <-tick.C:
+			f.look()
+		case apply := <-done:
+			err = apply()
+		case <-pressed:
+			err = f.interrupted()
+		case line, more := <-f.typed:
+			err = f.entered(line, more)
 		}
-		next, err := f.runs.Run(ctx, v.ID)
-		if ctx.Err() != nil {
-			return v, detached(v.ID)
-		}
-		if err = f.weather(err); err != nil {
-			return v, err
-		}
-		if f.lost.IsZero() {
-			v = next
+		if err != nil {
+			return f.view, err
 		}
 	}
+	return f.view, nil
 }
 
-// detached is the end of following, not of the run.
-func detached(id string) error {
-	return withHint(withCode(codeInterrupted, fmt.Errorf("left run %s, which goes on", id)),
-		fmt.Sprintf("racker run show %s, racker run wait %s or racker run cancel %s", id, id, id))
+// look asks for the run, once at a time.
+func (f *follower) look() {
+	if f.looking {
+		return
+	}
+	f.looking = true
+	id := f.view.ID
+	f.do(func(ctx context.Context) func() error {
+		next, err := f.runs.Run(ctx, id)
+		return func() error {
+			f.looking = false
+			if err = f.weather(err); err != nil || !f.lost.IsZero() {
+				return err
+			}
+			f.replace(next)
+			return nil
+		}
+	})
 }
 
 // weather keeps the follower alive while the daemon is away, and gives up on any other error.
@@ -91,126 +140,27 @@ func (f *follower) weather(err error) error {
 	return nil
 }
 
-func (f *follower) show(v *api.RunView) {
-	if f.io.ErrTTY {
-		f.tellFailures(v)
-		f.showTerminal(v)
-		return
-	}
-	for i, s := range v.Stages {
-		if s.State != stageWaiting && f.stages[i] != s {
-			f.stages[i] = s
-			fmt.Fprintln(f.io.Err, stageLine(f.io.PaintErr, s))
-		}
-	}
-	f.tellFailures(v)
+// replace takes a newer view of the run.
+func (f *follower) replace(v api.RunView) {
+	f.view = v
+	f.show()
 }
 
-// showTerminal keeps one line alive: that of the first stage that is not over.
-func (f *follower) showTerminal(v *api.RunView) {
-	for f.ended < len(v.Stages) {
-		s := v.Stages[f.ended]
-		switch {
-		case s.State == stageDone || s.State == stageFailed:
-			f.line.end(stageLine(f.io.PaintErr, s))
-			f.ended++
-		case v.State != runRunning:
-			f.ended++ // a stage that was never reached
-		default:
-			f.line.show(stageLine(f.io.PaintErr, s), f.detail(v))
-			return
-		}
-	}
+// show tells what has changed, and asks what is to be asked.
+func (f *follower) show() {
+	f.tellProgress()
+	f.tellQuestions()
 }
 
-// detail says what the nodes are at that are not there yet.
-func (f *follower) detail(v *api.RunView) string {
-	var at []string
-	for i := range v.Nodes {
-		if n := &v.Nodes[i]; n.State != stateReady && n.State != stateFailed {
-			at = append(at, n.Name+" "+stateText(n))
-		}
-	}
-	return strings.Join(append(at, f.now().Sub(v.Began).Round(time.Second).String()), ", ")
+// detached is the end of following, not of the run.
+func detached(id string) error {
+	return withHint(withCode(codeInterrupted, fmt.Errorf("left run %s, which goes on", id)), leftHint(id))
 }
 
-// tellFailures writes a line for each node that failed, once per reason: a retry may fail otherwise.
-func (f *follower) tellFailures(v *api.RunView) {
-	for _, n := range failing(v.Nodes) {
-		text := failure(&n)
-		if f.told[n.PrimaryMAC] == text {
-			continue
-		}
-		f.told[n.PrimaryMAC] = text
-		f.line.clear()
-		fmt.Fprintln(f.io.Err, f.io.PaintErr(stdio.Bad, "×")+" "+stdio.Clean(text))
+// leftHint says what to do with a run that goes on; a group of runs has several IDs.
+func leftHint(id string) string {
+	if strings.Contains(id, " ") {
+		return "racker run list shows them, racker run wait RUN follows one"
 	}
-}
-
-// States of a stage. They are part of the API.
-const (
-	stageWaiting = "waiting"
-	stageDone    = "done"
-	stageFailed  = "failed"
-)
-
-// stageLine gives a stage with its count, by the words that racker has always printed.
-func stageLine(paint func(stdio.Color, string) string, s api.Stage) string {
-	text := fmt.Sprintf("%s (%d/%d)", s.Name, s.Done, s.Total)
-	switch s.State {
-	case stageDone:
-		return text + " ... " + paint(stdio.Good, "✓ done")
-	case stageFailed:
-		return text + " ... " + paint(stdio.Bad, "× failed")
-	case stageWaiting:
-		return text + " ... waiting"
-	}
-	return text
-}
-
-// finish prints the result of a run that is over and gives the error that it deserves.
-func finish(io *stdio.Streams, v *api.RunView, now time.Time, asJSON bool) error {
-	var err error
-	if asJSON {
-		err = io.JSON(v)
-	} else {
-		err = runResult(io, v, now)
-	}
-	if err != nil {
-		return err
-	}
-	return runError(v)
-}
-
-// runError is nil for a run that did all it should. Else it names each failing node, its place and the reason, and what
-// to do next.
-func runError(v *api.RunView) error {
-	code := v.Code
-	if code == codeOK && v.State == runDone {
-		return nil
-	}
-	if code == codeOK {
-		code = codeFailed
-	}
-	bad := failing(v.Nodes)
-	text := fmt.Sprintf("run %s %s", v.ID, v.State)
-	if v.State == runDone {
-		text = fmt.Sprintf("run %s is done, but not for every node", v.ID)
-	}
-	if v.Reason != "" {
-		text += ": " + v.Reason
-	}
-	for i := range bad {
-		text += "\n" + failure(&bad[i])
-	}
-	err := withCode(code, fmt.Errorf("%s", text))
-	if len(bad) == 0 {
-		return withHint(err, "racker run show "+v.ID)
-	}
-	const named = 3
-	var shows []string
-	for i := range bad[:min(named, len(bad))] {
-		shows = append(shows, "racker node show "+bad[i].Name)
-	}
-	return withHint(err, strings.Join(shows, ", "))
+	return fmt.Sprintf("racker run wait %s follows it again, racker run cancel %s stops it", id, id)
 }

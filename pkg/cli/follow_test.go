@@ -21,6 +21,10 @@ type answers struct {
 	n     int
 }
 
+func (a *answers) Answer(ctx context.Context, run string, _ api.Answer) (api.RunView, error) { return a.Run(ctx, run) }
+
+func (a *answers) CancelRun(ctx context.Context, run string) (api.RunView, error) { return a.Run(ctx, run) }
+
 func (a *answers) Run(ctx context.Context, _ string) (api.RunView, error) {
 	i := min(a.n, len(a.views)-1)
 	a.n++
@@ -36,9 +40,12 @@ func (a *answers) Run(ctx context.Context, _ string) (api.RunView, error) {
 	return a.views[i], nil
 }
 
-func testFollower(io *stdio.Streams, runs runGetter) *follower {
+// noInterrupts is a terminal on which nobody presses Ctrl-C.
+func noInterrupts() (<-chan struct{}, func()) { return nil, func() {} }
+
+func testFollower(io *stdio.Streams, runs runKeeper) *follower {
 	at := testTime()
-	f := newFollower(io, runs, func() time.Time { return at })
+	f := newFollower(io, runs, func() time.Time { return at }, noInterrupts)
 	f.pause = time.Microsecond
 	return f
 }
@@ -150,7 +157,7 @@ func TestFollowDetaches(t *testing.T) {
 			if givenCode(err) != codeInterrupted {
 				t.Errorf("got %v with code %d, want 130", err, givenCode(err))
 			}
-			if h := hints(err); len(h) != 1 || !strings.Contains(h[0], "racker run show run-1") {
+			if h := hints(err); len(h) != 1 || !strings.Contains(h[0], "racker run wait run-1") {
 				t.Errorf("hints are %q, want how to follow again", h)
 			}
 		})

@@ -20,7 +20,7 @@ func TestHelpFits(t *testing.T) {
 			streams, _, out, errOut := stdio.Test()
 			streams.OutTTY, streams.ErrTTY = true, true
 			words := append(strings.Fields(path), "--help")
-			if code := run(t.Context(), words, streams); code != codeOK {
+			if code := run(t.Context(), newEnv(streams), words); code != codeOK {
 				t.Fatalf("exit code %d: %s", code, errOut)
 			}
 			text := out.String()

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,35 +42,21 @@ type imageSender struct {
 // and when it is empty, the one that was just read here: what arrives is what is on this disk.
 func (s *imageSender) send(ctx context.Context, path, name, want string) (api.ImageView, error) {
 	defer s.line.clear()
-	s.shown = time.Now() // what is over at once needs no line on the way
-	f, err := os.Open(path)
-	if err != nil {
-		return api.ImageView{}, fmt.Errorf("image: %w", err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return api.ImageView{}, fmt.Errorf("image: %w", err)
-	}
-	if info.IsDir() {
-		return api.ImageView{}, usageError("image %s: it is a directory", path)
-	}
-	held, err := s.images.Images(ctx)
+	f, size, err := openImage(path)
 	if err != nil {
 		return api.ImageView{}, err
 	}
-	sum, err := s.digest(ctx, f, filepath.Base(path), info.Size())
+	defer f.Close()
+	img, sum, err := s.find(ctx, f, size)
 	if err != nil {
-		return api.ImageView{}, fmt.Errorf("image %s: %w", path, err)
+		return api.ImageView{}, err
 	}
 	if want != "" && want != sum {
 		return api.ImageView{}, fmt.Errorf("image %s: its SHA-256 is %s, want %s", path, sum, want)
 	}
-	for _, img := range held {
-		if img.SHA256 == sum {
-			s.line.end(fmt.Sprintf("%s is held already, as %s", filepath.Base(path), img.Name))
-			return img, nil
-		}
+	if img.ID != "" {
+		s.line.end(fmt.Sprintf("%s is held already, as %s", filepath.Base(path), img.Name))
+		return img, nil
 	}
 	if name == "" {
 		name = imageName(path)
@@ -77,8 +64,8 @@ func (s *imageSender) send(ctx context.Context, path, name, want string) (api.Im
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return api.ImageView{}, fmt.Errorf("image: %w", err)
 	}
-	img, err := s.images.AddImage(ctx, name, sum, f, func(read int64) {
-		s.progress("Adding", filepath.Base(path), read, info.Size())
+	img, err = s.images.AddImage(ctx, name, sum, f, func(read int64) {
+		s.progress("Adding", filepath.Base(path), read, size)
 	})
 	if err != nil {
 		return api.ImageView{}, fmt.Errorf("image %s: %w", path, err)
@@ -86,6 +73,50 @@ func (s *imageSender) send(ctx context.Context, path, name, want string) (api.Im
 	s.line.end(fmt.Sprintf("Added %s: %s, %s used, %s stored", img.Name,
 		bytesText(img.RawSize), bytesText(img.UsedSize), bytesText(img.StoredSize)))
 	return img, nil
+}
+
+// held gives the image that the daemon holds of the file at path, the zero one when it holds none. Nothing is sent.
+func (s *imageSender) held(ctx context.Context, path string) (api.ImageView, error) {
+	defer s.line.clear()
+	f, size, err := openImage(path)
+	if err != nil {
+		return api.ImageView{}, err
+	}
+	defer f.Close()
+	img, _, err := s.find(ctx, f, size)
+	return img, err
+}
+
+// openImage opens a file and gives its size.
+func openImage(path string) (*os.File, int64, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, 0, fmt.Errorf("image: %w", err)
+	}
+	info, err := f.Stat()
+	if err == nil && info.IsDir() {
+		err = usageError("image %s: it is a directory", path)
+	}
+	if err != nil {
+		return nil, 0, errors.Join(err, f.Close())
+	}
+	return f, info.Size(), nil
+}
+
+// find reads the file and looks for it among what the daemon holds; the zero image means that it is not there.
+func (s *imageSender) find(ctx context.Context, f *os.File, size int64) (img api.ImageView, sum string, err error) {
+	s.shown = time.Now() // what is over at once needs no line on the way
+	held, err := s.images.Images(ctx)
+	if err != nil {
+		return img, "", err
+	}
+	if sum, err = s.digest(ctx, f, filepath.Base(f.Name()), size); err != nil {
+		return img, "", fmt.Errorf("image %s: %w", f.Name(), err)
+	}
+	if i := slices.IndexFunc(held, func(img api.ImageView) bool { return img.SHA256 == sum }); i >= 0 {
+		img = held[i]
+	}
+	return img, sum, nil
 }
 
 // digest reads the file once; it is the SHA-256 of the image itself where that is not compressed.

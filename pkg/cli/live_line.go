@@ -7,11 +7,13 @@ import (
 	"github.com/racker-project/racker/pkg/stdio"
 )
 
-// liveLine is the last line on stderr: written over and over on a terminal, and once per change of it elsewhere.
+// liveLine is the last line on stderr: written over and over on a terminal, and once per change of it elsewhere. A prompt
+// may take its place; what is written meanwhile goes above the prompt.
 type liveLine struct {
-	io   *stdio.Streams
-	last string
-	open bool // the cursor stands behind it
+	io     *stdio.Streams
+	last   string
+	open   bool // the cursor stands behind it
+	prompt string
 }
 
 // eraseLine goes to the first column and clears the line (ECMA-48 8.3.41).
@@ -20,16 +22,17 @@ const eraseLine = "\r\x1b[K"
 // show replaces the line. Detail is added on terminals only, where it costs no line of its own.
 func (l *liveLine) show(text, detail string) {
 	if !l.io.ErrTTY {
-		if text != l.last {
+		if text != "" && text != l.last {
 			l.last = text
 			fmt.Fprintln(l.io.Err, text)
 		}
 		return
 	}
-	if detail != "" {
-		text += "  " + detail
+	if text != "" && detail != "" {
+		text += "  "
 	}
-	if text == l.last && l.open {
+	text += detail
+	if l.prompt != "" || text == l.last && l.open {
 		return
 	}
 	l.last, l.open = text, true
@@ -38,21 +41,43 @@ func (l *liveLine) show(text, detail string) {
 
 // end writes the line for good.
 func (l *liveLine) end(text string) {
-	if l.open {
-		fmt.Fprint(l.io.Err, eraseLine)
-	}
 	if l.open || l.io.ErrTTY || text != l.last {
-		fmt.Fprintln(l.io.Err, text)
+		l.print(text)
 	}
 	l.open, l.last = false, ""
 }
 
-// clear takes the line away.
-func (l *liveLine) clear() {
-	if l.open {
+// print writes a line above what is shown.
+func (l *liveLine) print(text string) {
+	if l.open || l.prompt != "" && l.io.ErrTTY {
 		fmt.Fprint(l.io.Err, eraseLine)
 	}
+	fmt.Fprintln(l.io.Err, text)
+	if l.prompt != "" {
+		fmt.Fprint(l.io.Err, l.prompt)
+	}
 	l.open, l.last = false, ""
+}
+
+// ask shows a prompt in place of the line until it is asked for something else, "" for nothing.
+func (l *liveLine) ask(prompt string) {
+	if prompt == l.prompt {
+		return
+	}
+	l.clear()
+	fmt.Fprint(l.io.Err, prompt)
+	l.prompt = prompt
+}
+
+// entered is what a prompt needs to know of a terminal where enter was pressed: the cursor is on the next line.
+func (l *liveLine) entered() { l.prompt = "" }
+
+// clear takes the line, or the prompt, away.
+func (l *liveLine) clear() {
+	if l.open || l.prompt != "" {
+		fmt.Fprint(l.io.Err, eraseLine)
+	}
+	l.open, l.last, l.prompt = false, "", ""
 }
 
 // clip cuts plain text to width columns.

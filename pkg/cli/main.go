@@ -6,10 +6,7 @@ package cli
 
 import (
 	"context"
-	"os"
-	"os/signal"
 	"runtime/debug"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -18,18 +15,18 @@ import (
 )
 
 // Main runs the command line args, its first word being the program's name, and gives the exit code. SIGINT and
-// SIGTERM end it in order; a second one ends it at once.
+// SIGTERM end it in order; a second one ends it at once. A command that follows a run asks at SIGINT first.
 func Main(args []string) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	taken := &interrupts{}
+	ctx, stop := taken.watch(context.Background())
 	defer stop()
-	// Once the context is done the default handlers are back, so that a second Ctrl-C kills.
-	defer context.AfterFunc(ctx, stop)()
-	return run(ctx, args, stdio.System(config.Getenv))
+	env := newEnv(stdio.System(config.Getenv))
+	env.words, env.sudoUser, env.interrupts = args, config.Getenv("SUDO_USER"), taken
+	return run(ctx, env, args)
 }
 
-// run is Main over given streams.
-func run(ctx context.Context, args []string, streams *stdio.Streams) int {
-	env := newEnv(streams)
+// run is Main in a given environment.
+func run(ctx context.Context, env *Env, args []string) int {
 	words := []string{}
 	if len(args) > 1 {
 		words = args[1:]

@@ -35,11 +35,13 @@ func nodeTable(io *stdio.Streams, nodes []api.NodeView, now time.Time) error {
 	return t.Flush()
 }
 
-// stateText adds how far a write is, and where a failed node failed.
+// stateText adds how far a write is, where a failed node failed, and that a node is held in the microkernel.
 func stateText(n *api.NodeView) string {
 	switch p := n.Progress; {
 	case n.State == stateFailed && n.Step != "":
 		return n.State + " (" + n.Step + ")"
+	case n.Held:
+		return n.State + " (held)"
 	case p != nil && p.Total > 0 && p.Done < p.Total && n.State == "installing":
 		return fmt.Sprintf("%s %d%%", n.State, percent(p))
 	}

@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
+
+	"github.com/racker-project/racker/pkg/stdio"
 )
 
 // readLine reads one line of an answer. A terminal's read cannot be interrupted, so that it goes on in a goroutine
@@ -32,4 +35,39 @@ func readLine(ctx context.Context, in io.Reader) (string, error) {
 	case <-ctx.Done():
 		return "", withCode(codeInterrupted, fmt.Errorf("interrupted: %w", context.Cause(ctx)))
 	}
+}
+
+// typeWord wants one word typed, and is an error with code 4 for any other.
+func typeWord(ctx context.Context, io *stdio.Streams, word string) error {
+	fmt.Fprintf(io.Err, "Type %s to go on: ", stdio.Clean(word))
+	answer, err := readLine(ctx, io.In)
+	if err != nil {
+		fmt.Fprintln(io.Err)
+		return err
+	}
+	if strings.TrimSpace(answer) != word {
+		return withCode(codeNotConfirmed, errors.New("not confirmed: nothing was done"))
+	}
+	return nil
+}
+
+// typedLines gives the lines of in. A read of a terminal cannot be interrupted: the goroutine ends with the input, with the
+// first line after gone is closed, or with the process.
+func typedLines(gone <-chan struct{}, in io.Reader) <-chan string {
+	out := make(chan string)
+	go func() {
+		defer close(out)
+		for r := bufio.NewReader(in); ; {
+			line, err := r.ReadString('\n')
+			if err != nil && line == "" {
+				return
+			}
+			select {
+			case out <- line:
+			case <-gone:
+				return
+			}
+		}
+	}()
+	return out
 }

@@ -27,7 +27,8 @@ func newRunListCmd(env *Env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "List the runs, the newest first",
-		Long: `list prints a row per run: its ID, state, image, when it began and ended, and why it failed.
+		Long: `list prints a row per run: its ID, state with the questions that it waits for, image, when it began and ended, and why
+it failed.
 
 Exit codes: 0 ok; 1 no daemon answers; 2 usage.`,
 		Example: "  racker run list\n  racker run list --json",
@@ -56,7 +57,7 @@ func (o *runListOptions) run(ctx context.Context) error {
 	}
 	t := o.IO.Table("run", "state", "image", "began", "ended", "reason").Spare(5, 2)
 	for _, r := range runs {
-		t.Row(r.ID, r.State, shortID(r.Image), moment(o.IO, o.Now(), r.Began), moment(o.IO, o.Now(), r.Ended), dash(r.Reason))
+		t.Row(r.ID, runStateText(&r), shortID(r.Image), moment(o.IO, o.Now(), r.Began), moment(o.IO, o.Now(), r.Ended), dash(r.Reason))
 		t.Color(1, runColor(r.State))
 	}
 	return t.Flush()

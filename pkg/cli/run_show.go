@@ -24,37 +24,55 @@ type runGetter interface {
 	Run(ctx context.Context, id string) (api.RunView, error)
 }
 
-type runShowOptions struct {
+// oneRunOptions is what the commands about one run have in common.
+type oneRunOptions struct {
 	IO   *stdio.Streams
-	Runs func() (runGetter, error)
+	Runs func() (runKeeper, error)
 	Now  func() time.Time
+	Take func() (<-chan struct{}, func()) // Ctrl-C, for who asks first
 	ID   string
 	JSON bool
 }
 
+// oneRunCmd finishes the command about one run that do carries out.
+func oneRunCmd(env *Env, o *oneRunOptions, cmd *cobra.Command, do func(context.Context) error) *cobra.Command {
+	o.IO, o.Now, o.Take = env.IO, time.Now, env.interrupts.take
+	o.Runs = func() (runKeeper, error) { return env.client() }
+	cmd.Args = oneWord("RUN")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		o.JSON, o.ID = env.JSON, args[0]
+		return do(cmd.Context())
+	}
+	return cmd
+}
+
+// get asks for the run.
+func (o *oneRunOptions) get(ctx context.Context) (runKeeper, api.RunView, error) {
+	c, err := o.Runs()
+	if err != nil {
+		return nil, api.RunView{}, err
+	}
+	v, err := c.Run(ctx, o.ID)
+	return c, v, err
+}
+
+type runShowOptions struct{ oneRunOptions }
+
 func newRunShowCmd(env *Env) *cobra.Command {
-	o := &runShowOptions{IO: env.IO, Now: time.Now, Runs: func() (runGetter, error) { return env.client() }}
-	return &cobra.Command{
+	o := &runShowOptions{}
+	return oneRunCmd(env, &o.oneRunOptions, &cobra.Command{
 		Use:   "show RUN",
 		Short: "Show how far a run is",
-		Long: `show prints the stages of a run and a row per node of it, and what failed. racker run wait follows a run to its end.
+		Long: `show prints the stages of a run and a row per node of it, what failed, which nodes it asks about and which it holds in the
+microkernel. racker run wait follows a run to its end, and answers its questions.
 
 Exit codes: 0 ok, whatever became of the run; 1 no daemon answers; 2 usage, or no such run.`,
 		Example: "  racker run show run-abc123\n  racker run show run-abc123 --json",
-		Args:    oneWord("RUN"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			o.JSON, o.ID = env.JSON, args[0]
-			return o.run(cmd.Context())
-		},
-	}
+	}, o.run)
 }
 
 func (o *runShowOptions) run(ctx context.Context) error {
-	c, err := o.Runs()
-	if err != nil {
-		return err
-	}
-	v, err := c.Run(ctx, o.ID)
+	_, v, err := o.get(ctx)
 	if err != nil {
 		return err
 	}
@@ -70,12 +88,15 @@ func (o *runShowOptions) run(ctx context.Context) error {
 func (o *runShowOptions) head(v *api.RunView) error {
 	out := o.IO.Out
 	fmt.Fprintf(out, "Run: %s\nState: %s\nImage: %s\nBegan: %s\n",
-		v.ID, o.IO.Paint(runColor(v.State), v.State), dash(v.Image), moment(o.IO, o.Now(), v.Began))
+		v.ID, o.IO.Paint(runColor(v.State), runStateText(v)), dash(v.Image), moment(o.IO, o.Now(), v.Began))
 	if !v.Ended.IsZero() {
 		fmt.Fprintf(out, "Ended: %s, after %s\n", moment(o.IO, o.Now(), v.Ended), v.Ended.Sub(v.Began).Round(time.Second))
 	}
 	if v.Reason != "" {
 		fmt.Fprintf(out, "Reason: %s\n", stdio.Clean(v.Reason))
+	}
+	for _, rule := range runRules(&v.Request, o.IO, o.Now()) {
+		fmt.Fprintln(out, rule)
 	}
 	_, err := fmt.Fprintln(out)
 	for _, s := range v.Stages {
@@ -85,17 +106,4 @@ func (o *runShowOptions) head(v *api.RunView) error {
 		_, err = fmt.Fprintln(out)
 	}
 	return err
-}
-
-// runResult prints a row per node of a run, who was left out, and what failed.
-func runResult(io *stdio.Streams, v *api.RunView, now time.Time) error {
-	if err := nodeTable(io, v.Nodes, now); err != nil {
-		return err
-	}
-	for _, s := range v.Skipped {
-		if _, err := fmt.Fprintln(io.Out, "Left out: "+stdio.Clean(s)); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -2,49 +2,52 @@ package cli
 
 import (
 	"context"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/racker-project/racker/pkg/stdio"
+	"github.com/racker-project/racker/pkg/api"
 )
 
 type runWaitOptions struct {
-	IO   *stdio.Streams
-	Runs func() (runGetter, error)
-	Now  func() time.Time
-	ID   string
-	JSON bool
+	oneRunOptions
+	OnFailure string
+	Retries   int
 }
 
 func newRunWaitCmd(env *Env) *cobra.Command {
-	o := &runWaitOptions{IO: env.IO, Now: time.Now, Runs: func() (runGetter, error) { return env.client() }}
-	return &cobra.Command{
+	o := &runWaitOptions{}
+	cmd := oneRunCmd(env, &o.oneRunOptions, &cobra.Command{
 		Use:   "wait RUN",
-		Short: "Follow a run to its end",
-		Long: `wait shows the stages of a run as racker bootstrap does, until the run ends. Ctrl-C leaves; the run goes on.
+		Short: "Follow a run to its end, and answer its questions",
+		Long: `wait shows the stages of a run as racker bootstrap does, until the run ends. A run that was told to ask what to do about
+servers that fail asks here, on whichever terminal answers first; with --onfailure wait answers by itself, on no terminal too.
+Ctrl-C asks whether to leave, a second one leaves; the run goes on.
 
 Exit codes: 0 all nodes of the run are ready; 1 it failed, or no daemon answers; 2 usage, or no such run; 3 some nodes failed;
 6 a BMC or node is unreachable; 130 left, and the run goes on.`,
-		Example: "  racker run wait run-abc123",
-		Args:    oneWord("RUN"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			o.JSON, o.ID = env.JSON, args[0]
-			return o.run(cmd.Context())
-		},
-	}
+		Example: "  racker run wait run-abc123\n  racker run wait run-abc123 --onfailure exclude",
+	}, o.run)
+	f := cmd.Flags()
+	f.StringVar(&o.OnFailure, "onfailure", "", "answer the questions of the run: retry, exclude or cancel")
+	f.IntVar(&o.Retries, "retries", defaultRetries, "how often --onfailure retry tries a server again before it cancels")
+	return cmd
 }
 
 func (o *runWaitOptions) run(ctx context.Context) error {
-	c, err := o.Runs()
+	switch o.OnFailure {
+	case "", api.OnFailureRetry, api.OnFailureExclude, api.OnFailureCancel:
+	default:
+		return usageError("--onfailure %q: want retry, exclude or cancel", o.OnFailure)
+	}
+	if err := checkRetries(o.Retries); err != nil {
+		return err
+	}
+	c, v, err := o.get(ctx)
 	if err != nil {
 		return err
 	}
-	v, err := c.Run(ctx, o.ID)
-	if err != nil {
-		return err
-	}
-	f := newFollower(o.IO, c, o.Now)
+	f := newFollower(o.IO, c, o.Now, o.Take)
+	f.onFailure, f.retries = o.OnFailure, o.Retries
 	if v, err = f.follow(ctx, v); err != nil {
 		return err
 	}

@@ -33,7 +33,7 @@ func with(n api.NodeView, change func(*api.NodeView)) api.NodeView {
 
 // testRun gives a run with its three stages' counts.
 func testRun(state string, code int, counts [3]int, states [3]string, nodes ...api.NodeView) api.RunView {
-	v := api.RunView{ID: "run-1", State: state, Image: "0123456789abcdef", Began: testTime(), Nodes: nodes, Code: code}
+	v := api.RunView{ID: "run-1", State: state, Changed: true, Image: "0123456789abcdef", Began: testTime(), Nodes: nodes, Code: code}
 	if state != runRunning {
 		v.Ended = testTime().Add(4 * time.Minute)
 	}

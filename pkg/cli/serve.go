@@ -83,6 +83,10 @@ func explain(err error) *api.Error {
 		e.Code = codeUsage
 	case errors.Is(err, store.ErrNoSpace):
 		e.Hint = "make room on the disk of the state directory; nothing is lost"
+	case errors.Is(err, provision.ErrNotAsked):
+		e.Code = codeLocked // another terminal holds the answer
+	case errors.Is(err, provision.ErrNotRunning):
+		e.Hint = "racker node power NODE on, or racker bootstrap"
 	case errors.Is(err, provision.ErrBusy):
 		e.Status, e.Hint = http.StatusConflict, "racker run list"
 	case errors.Is(err, bmc.ErrAuth), errors.Is(err, bmc.ErrUnreachable):

@@ -27,7 +27,7 @@ func TestVMOtherBootWays(t *testing.T) {
 	s.microkernel("cloud")
 	image := s.testOS()
 	s.startServe()
-	s.must(20*time.Minute, "bootstrap", "--provision", "image", "--image", image, "--yes")
+	s.must(20*time.Minute, "bootstrap", "--provision", "image", "--image", image, "--onfailure", "cancel", "--yes")
 	if v := s.show("node-1"); !evidence(v, "TFTP: undionly.kpxe, 74213 bytes") && !evidence(v, "TFTP: undionly.kpxe") {
 		t.Errorf("node-1 did not load undionly.kpxe:\n%s", timeline(v))
 	}
@@ -47,7 +47,7 @@ func TestVMSwappedBMCs(t *testing.T) {
 	s.microkernel("generic")
 	image := s.testOS()
 	s.startServe()
-	code, out := s.racker(15*time.Minute, "bootstrap", "--provision", "image", "--image", image, "--yes")
+	code, out := s.racker(15*time.Minute, "bootstrap", "--provision", "image", "--image", image, "--onfailure", "cancel", "--yes")
 	if code != 1 || !strings.Contains(out, "(U11)") && !strings.Contains(out, "(U12)") {
 		t.Errorf("exit code %d, want 1 and the place of a server:\n%s", code, out)
 	}
@@ -77,7 +77,7 @@ func TestVMBadImageAndDisk(t *testing.T) {
 	s.json(&images, "image", "list")
 	data := filepath.Join(s.Folder.State(), "images", images[0].ID, "data.zst")
 	s.spoil(data)
-	code, out := s.racker(15*time.Minute, "bootstrap", "--provision", "image", "--image", "os", "--exclude", "node-1", "--yes")
+	code, out := s.racker(15*time.Minute, "bootstrap", "--provision", "image", "--image", "os", "--exclude", "node-1", "--onfailure", "cancel", "--yes")
 	if code != 1 || !strings.Contains(out, "node-2 (U12)") || !strings.Contains(out, "SHA-256") && !strings.Contains(out, "chunk") {
 		t.Errorf("exit code %d, want 1 and the chunk's fault at node-2 (U12):\n%s", code, out)
 	}
@@ -90,7 +90,7 @@ func TestVMBadImageAndDisk(t *testing.T) {
 	if _, err := disk.ReadAt(head, 0); err != nil || !bytes.Equal(head, make([]byte, 1<<20)) {
 		t.Errorf("the first MiB of the disk is not zero (%v): something may boot it", err)
 	}
-	code, out = s.racker(15*time.Minute, "bootstrap", "--provision", "image", "--image", "os", "--exclude", "node-2", "--yes")
+	code, out = s.racker(15*time.Minute, "bootstrap", "--provision", "image", "--image", "os", "--exclude", "node-2", "--onfailure", "cancel", "--yes")
 	if code != 1 || !strings.Contains(out, "node-1 (U11)") || !strings.Contains(out, "vda") || !strings.Contains(out, "vdb") {
 		t.Errorf("exit code %d, want 1 and why no disk of node-1 (U11) fits:\n%s", code, out)
 	}

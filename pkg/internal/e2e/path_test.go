@@ -21,7 +21,7 @@ func TestVMPath(t *testing.T) {
 	s.microkernel("cloud")
 	image := s.testOS()
 	s.startServe()
-	out := s.must(20*time.Minute, "bootstrap", "--provision", "image", "--image", image, "--yes")
+	out := s.must(20*time.Minute, "bootstrap", "--provision", "image", "--image", image, "--onfailure", "cancel", "--yes")
 	for _, stage := range []string{"Checking BMC connectivity (3/3)", "OS installation via PXE (3/3)", "OS bring-up (3/3)"} {
 		if !strings.Contains(out, stage) {
 			t.Errorf("the output has no %q:\n%s", stage, out)

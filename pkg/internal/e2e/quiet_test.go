@@ -31,7 +31,7 @@ func (s *site) anImage() string {
 
 func (s *site) bootstrap() (int, string) {
 	s.t.Helper()
-	return s.racker(time.Minute, "bootstrap", "--provision", "image", "--image", s.anImage(), "--yes")
+	return s.racker(time.Minute, "bootstrap", "--provision", "image", "--image", s.anImage(), "--onfailure", "cancel", "--yes")
 }
 
 func TestWrongBMCPassword(t *testing.T) {

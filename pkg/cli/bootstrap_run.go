@@ -1,0 +1,180 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/racker-project/racker/pkg/api"
+)
+
+func (o *bootstrapOptions) run(ctx context.Context) error {
+	if err := o.validate(); err != nil {
+		return err
+	}
+	d, err := o.Daemon()
+	if err != nil {
+		return err
+	}
+	v, going, err := o.inProgress(ctx, d)
+	if err != nil {
+		return err
+	}
+	if going {
+		fmt.Fprintf(o.IO.Err, "Run %s is in progress: following it\n", v.ID)
+		return o.follow(ctx, d, v)
+	}
+	if v, err = o.submit(ctx, d); err != nil {
+		return err
+	}
+	if v.State == runDone && !v.Changed {
+		fmt.Fprintln(o.IO.Err, "All servers are as ordered: nothing was done")
+		return finish(o.IO, &v, o.Now(), o.JSON)
+	}
+	fmt.Fprintf(o.IO.Err, "Run %s\n", v.ID)
+	return o.follow(ctx, d, v)
+}
+
+// follow shows the run to its end, or only names it.
+func (o *bootstrapOptions) follow(ctx context.Context, d runKeeper, v api.RunView) error {
+	if o.Detach {
+		return printDetached(o.IO, []api.RunView{v}, o.JSON)
+	}
+	v, err := newFollower(o.IO, d, o.Now, o.Take).follow(ctx, v)
+	if err != nil {
+		return err
+	}
+	return finish(o.IO, &v, o.Now(), o.JSON)
+}
+
+// validate finds what is wrong with the flags, and what could never be asked, before anything is touched.
+func (o *bootstrapOptions) validate() error {
+	switch {
+	case o.Provision != "image":
+		return usageError("--provision %q: this version provisions: image", o.Provision)
+	case o.Image == "":
+		return withHint(usageError("--image is missing: a file, or the name of an image"), "racker image list")
+	case o.Canary && o.NoCanary:
+		return usageError("--canary and --no-canary exclude each other")
+	case o.StopAt != "" && o.StopAt != api.StopAtAgent:
+		return usageError("--stop-at %q: want agent", o.StopAt)
+	case o.MinReady < 0 || o.MinReady == 0 && o.Given("min-ready"):
+		return usageError("--min-ready %d: want at least 1", o.MinReady)
+	}
+	if err := checkRetries(o.Retries); err != nil {
+		return err
+	}
+	o.request = api.RunRequest{
+		Provision: o.Provision, Exclude: strings.Fields(o.Exclude), Retries: o.Retries, PowerCycleRunning: o.PowerCycleRunning,
+		StopAt: o.StopAt, MinReady: o.MinReady, CommandLineForAudit: o.commandLine,
+	}
+	switch {
+	case o.Canary:
+		o.request.Canary = api.CanaryOn
+	case o.NoCanary:
+		o.request.Canary = api.CanaryOff
+	}
+	var err error
+	if o.NotAfter != "" {
+		if o.request.NotAfter, o.relative, err = notAfter(o.NotAfter, o.Now()); err != nil {
+			return err
+		}
+	}
+	if o.request.SSHKeys, err = readSSHKeys(o.SSHKeys); err != nil {
+		return err
+	}
+	if o.request.OnFailure, err = failurePolicy(o.IO, o.OnFailure); givenCode(err) == codeUsage {
+		return err
+	}
+	if !o.Yes && !o.IO.CanPrompt() {
+		return withHint(withCode(codeNotConfirmed, errors.New("the install disks would be erased, and there is no terminal to ask on")),
+			"look at racker node list, then add --yes")
+	}
+	return err
+}
+
+// submit orders the run after everything was looked at, shown and confirmed.
+func (o *bootstrapOptions) submit(ctx context.Context, d provisioner) (api.RunView, error) {
+	if err := o.possible(ctx, d); err != nil {
+		return api.RunView{}, err
+	}
+	plan, err := o.plan(ctx, d)
+	if err != nil {
+		return api.RunView{}, err
+	}
+	if len(plan.install) > 0 {
+		if err := o.confirm(ctx, plan); err != nil {
+			return api.RunView{}, err
+		}
+	}
+	req := o.request
+	if req.Image, err = o.image(ctx, d); err != nil {
+		return api.RunView{}, err
+	}
+	req.Nodes = plan.macs()
+	return d.SubmitRun(ctx, req)
+}
+
+// possible finds what would make the run fail before anything is asked, shown or sent.
+func (o *bootstrapOptions) possible(ctx context.Context, d provisioner) error {
+	if o.Config == "" {
+		home, err := o.Home()
+		if err != nil {
+			return err
+		}
+		if err := checkClusterFolder(home, o.Provision); err != nil {
+			return err
+		}
+	}
+	if !isFile(o.Image) {
+		if _, err := o.heldImage(ctx, d); err != nil {
+			return err
+		}
+	}
+	r, err := d.Rack(ctx)
+	if err != nil {
+		return err
+	}
+	if r.Microkernel == "" {
+		return withHint(errors.New("there is no microkernel that servers could boot to be installed"), "racker microkernel build --help")
+	}
+	return nil
+}
+
+// image gives the ID of the image to install. A file is sent first, unless the daemon holds it.
+func (o *bootstrapOptions) image(ctx context.Context, d imageKeeper) (string, error) {
+	if o.imageID != "" {
+		return o.imageID, nil
+	}
+	var err error
+	if isFile(o.Image) {
+		var img api.ImageView
+		s := imageSender{io: o.IO, images: d, line: liveLine{io: o.IO}}
+		img, err = s.send(ctx, o.Image, "", "")
+		o.imageID = img.ID
+	} else {
+		o.imageID, err = o.heldImage(ctx, d)
+	}
+	return o.imageID, err
+}
+
+// heldImage gives the ID of an image that the daemon holds by its name or ID.
+func (o *bootstrapOptions) heldImage(ctx context.Context, d imageLister) (string, error) {
+	images, err := d.Images(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, img := range images {
+		if img.ID == o.Image || img.Name == o.Image {
+			return img.ID, nil
+		}
+	}
+	return "", withHint(usageError("--image %q: neither a file nor an image that was added", o.Image), "racker image list")
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && !info.IsDir()
+}
