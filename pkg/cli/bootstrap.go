@@ -18,7 +18,7 @@ type provisioner interface {
 	imageKeeper
 	runKeeper
 	runLister
-	nodeLister
+	nodeFinder
 	Rack(ctx context.Context) (api.RackView, error)
 	SubmitRun(ctx context.Context, req api.RunRequest) (api.RunView, error)
 }
@@ -73,7 +73,7 @@ Exit codes: 0 all servers are ready, or --min-ready of them, or detached; 1 fail
 confirmed, or no terminal to ask on; 6 a BMC or server is unreachable; 130 left.`,
 		Example: `  racker bootstrap --image flatcar_production_image.bin.bz2
   racker bootstrap --image flatcar --onfailure retry --exclude 'node-7 node-9'
-  racker bootstrap --image flatcar --onfailure exclude --not-after 05:30 --yes --detach`,
+  racker bootstrap --image flatcar --onfailure exclude --yes --detach`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.JSON, o.Config, o.commandLine = env.JSON, env.takeConfigFolder(), strings.Join(env.words, " ")
 			o.Given = cmd.Flags().Changed

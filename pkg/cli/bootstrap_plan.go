@@ -30,7 +30,7 @@ func (o *bootstrapOptions) plan(ctx context.Context, d provisioner) (*bootstrapP
 	if err != nil {
 		return nil, err
 	}
-	out, err := excludedBy(nodes, strings.Fields(o.Exclude))
+	out, err := excludedBy(ctx, d, nodes, strings.Fields(o.Exclude))
 	if err != nil {
 		return nil, err
 	}
@@ -71,17 +71,14 @@ func (p *bootstrapPlan) asOrdered(image string) bool {
 }
 
 // excludedBy gives the primary MACs of the servers that the words name.
-func excludedBy(nodes []api.NodeView, words []string) ([]string, error) {
+func excludedBy(ctx context.Context, d nodeGetter, nodes []api.NodeView, words []string) ([]string, error) {
 	var out []string
 	for _, w := range words {
-		i := slices.IndexFunc(nodes, func(n api.NodeView) bool { return answersTo(&n, w) })
-		switch {
-		case i < 0:
-			return nil, withHint(usageError("--exclude: no node is called %q", w), "racker node list")
-		case nodes[i].Management:
-			return nil, usageError("--exclude: %s is the management node, which is never installed", nodes[i].Name)
+		n, err := namedNode(ctx, d, nodes, w)
+		if err != nil {
+			return nil, fmt.Errorf("--exclude: %w", err)
 		}
-		out = append(out, nodes[i].PrimaryMAC)
+		out = append(out, n.PrimaryMAC)
 	}
 	return out, nil
 }

@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/racker-project/racker/pkg/api"
@@ -21,6 +24,7 @@ import (
 //	code N racker ARGS...   racker ends with exit code N
 //	daemon SCENARIO         a daemon answers for a rack of scenario_test.go at RACKER_SOCKET
 //	submitted FILE          what was submitted last is written to FILE as JSON
+//	orders FILE             the orders to single nodes so far are those in FILE
 func TestClientScripts(t *testing.T) {
 	t.Parallel()
 	racks := &scriptRacks{racks: map[*testscript.TestScript]*testRack{}}
@@ -36,6 +40,7 @@ func TestClientScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"code": code, "daemon": racks.daemon, "submitted": racks.request,
+			"orders": racks.orders,
 		},
 	})
 }
@@ -56,6 +61,7 @@ func (s *scriptRacks) daemon(ts *testscript.TestScript, neg bool, args []string)
 	}
 	r.images = []api.ImageView{{ID: "0123456789abcdef", Name: "flatcar", RawSize: 8 << 30, UsedSize: 2 << 30, StoredSize: 500 << 20,
 		SHA256: "0123456789abcdef", Added: testTime()}}
+	r.oem = filepath.Join(ts.Getenv("WORK"), "oem")
 	bus := event.NewBus()
 	for i, e := range []event.Event{
 		{Kind: event.DHCPSeen, Node: "52:54:00:00:00:01", Run: "run-1", Message: "ACK", Fields: map[string]string{"ip": "172.24.213.2", "mac": "52:54:00:00:00:01"}},
@@ -96,4 +102,20 @@ func (s *scriptRacks) request(ts *testscript.TestScript, neg bool, args []string
 	b, err := json.MarshalIndent(req, "", "  ")
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), append(b, '\n'), 0o600))
+}
+
+func (s *scriptRacks) orders(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: orders FILE")
+	}
+	s.mu.Lock()
+	r := s.racks[ts]
+	s.mu.Unlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	want := strings.Split(strings.TrimSpace(ts.ReadFile(args[0])), "\n")
+	slices.Sort(want) // orders to several nodes come in any order
+	if d := cmp.Diff(want, slices.Sorted(slices.Values(r.orders))); d != "" {
+		ts.Fatalf("orders (-want +got):\n%s", d)
+	}
 }

@@ -28,6 +28,8 @@ type testRack struct {
 	images    []api.ImageView
 	submitted []api.RunRequest
 	cancelled bool
+	orders    []string // to single nodes, as they came
+	oem       string   // directory of the nodes.csv that a reload reads
 
 	noMicrokernel bool
 }
@@ -54,7 +56,7 @@ func (r *testRack) Nodes(_ context.Context, refresh bool) ([]api.NodeView, error
 	defer r.mu.Unlock()
 	out := slices.Clone(r.nodes)
 	for i := range out {
-		out[i].Evidence, out[i].LogTail, out[i].Callback = nil, "", nil
+		out[i].Evidence, out[i].LogTail, out[i].Callback, out[i].Identity = nil, "", nil, nil
 		if !refresh { // nobody asked the BMCs yet
 			out[i].Power, out[i].BMCReached = "", false
 		}
@@ -90,7 +92,7 @@ func (r *testRack) RunView(id string) (api.RunView, error) {
 	if len(r.runs) == 0 || r.runs[0].ID != id {
 		return api.RunView{}, fmt.Errorf("%q: %w", id, provision.ErrNoRun)
 	}
-	if len(r.runs) > 1 {
+	if len(r.runs) > 1 && len(r.runs[0].Questions) == 0 { // a question waits for its answer
 		r.runs = r.runs[1:]
 	}
 	return r.runs[0], nil
@@ -156,7 +158,7 @@ func (r testImages) Remove(_ context.Context, id string) error {
 func startDaemon(dir string, r *testRack, bus *event.Bus) (socket string, done func() error, err error) {
 	socket = filepath.Join(dir, "racker.sock")
 	a := &daemon.API{
-		Path: socket, Operator: r, Images: testImages{r}, Events: bus, Explain: explain, Log: slog.New(slog.DiscardHandler),
+		Path: socket, Operator: r, Orders: r, Images: testImages{r}, Events: bus, Explain: explain, Log: slog.New(slog.DiscardHandler),
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	if err := a.Listen(ctx); err != nil {

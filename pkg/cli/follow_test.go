@@ -21,9 +21,13 @@ type answers struct {
 	n     int
 }
 
-func (a *answers) Answer(ctx context.Context, run string, _ api.Answer) (api.RunView, error) { return a.Run(ctx, run) }
+func (a *answers) Answer(ctx context.Context, run string, _ api.Answer) (api.RunView, error) {
+	return a.Run(ctx, run)
+}
 
-func (a *answers) CancelRun(ctx context.Context, run string) (api.RunView, error) { return a.Run(ctx, run) }
+func (a *answers) CancelRun(ctx context.Context, run string) (api.RunView, error) {
+	return a.Run(ctx, run)
+}
 
 func (a *answers) Run(ctx context.Context, _ string) (api.RunView, error) {
 	i := min(a.n, len(a.views)-1)

@@ -11,6 +11,7 @@ import (
 
 // Words of the state machine that the command line treats apart. They are part of the API.
 const (
+	stateKnown      = "known"
 	stateReady      = "ready"
 	stateFailed     = "failed"
 	stateExcluded   = "excluded"

@@ -110,6 +110,9 @@ func scenarios() map[string]*testRack {
 			v.Reason = "not every BMC answered"
 			return v
 		}()}},
+		"orders": {nodes: []api.NodeView{testManagement(), testNode(1, stateReady), testNode(2, stateKnown),
+			with(on, func(n *api.NodeView) { n.State, n.Identity = stateKnown, &api.Identity{Serial: "S3"} }), testNode(4, stateKnown),
+			with(testNode(5, stateReady), func(n *api.NodeView) { n.Run = "run-9" })}, runs: success},
 		"no microkernel": {nodes: known, noMicrokernel: true},
 		"endless":        {nodes: known, runs: success[:1]},
 	}
