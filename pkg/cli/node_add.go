@@ -44,7 +44,7 @@ stays byte for byte, comments too; a row that would make the file wrong is refus
 
 Exit codes: 0 ok, also when the row was there; 1 failed, or no daemon answers; 2 usage; 5 another racker edits nodes.csv.`,
 		Example: "  racker node add --primary 52:54:00:12:34:56 --bmc 52:54:00:12:34:57\n" +
-			"  racker node add --primary 52:54:00:12:34:56 --bmc-address 10.1.0.7 --comment 'U7'",
+			"  racker node add --primary 52:54:00:12:34:56 --bmc-address 10.1.0.7 --type big",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.JSON = env.JSON
 			return o.run(cmd.Context())
