@@ -35,7 +35,13 @@ type Running struct {
 	Client *sim.Client
 
 	t    testing.TB
-	rack *sim.Rack
+	rack rack
+}
+
+// rack is a rack of either kind that is up.
+type rack interface {
+	Start(cmd *exec.Cmd) error
+	Run(ctx context.Context, ready func()) error
 }
 
 // Start brings a rack up for the time of the test. Without RACKER_VM=1 it skips the test.
@@ -50,33 +56,46 @@ func Start(t testing.TB, r Rack) *Running {
 // StartAlways is Start without the condition, for a short test with one machine.
 func StartAlways(t testing.TB, r Rack) *Running {
 	t.Helper()
+	folder, log := newFolder(t, r.Settings)
+	nodes := ""
+	if r.Nodes != "" {
+		nodes = filepath.Join(string(folder), "nodes.csv")
+		write(t, nodes, r.Nodes)
+	}
+	return run(t, folder, func(ctx context.Context) (rack, error) {
+		return sim.New(ctx, folder, sim.Options{Nodes: nodes, Address: r.Address, PowerOn: r.PowerOn, Log: log})
+	})
+}
+
+// newFolder makes a rack's folder, which goes with the test, and its log.
+func newFolder(t testing.TB, settings string) (sim.Folder, *slog.Logger) {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "racker-vm-")
 	if err != nil {
 		t.Fatal(err)
 	}
 	folder := sim.Folder(dir)
 	t.Cleanup(func() { keep(t, folder) })
-	write(t, folder.Settings(), r.Settings)
-	nodes := ""
-	if r.Nodes != "" {
-		nodes = filepath.Join(dir, "nodes.csv")
-		write(t, nodes, r.Nodes)
-	}
+	write(t, folder.Settings(), settings)
 	log, err := os.Create(folder.Log())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { log.Close() })
+	return folder, slog.New(slog.NewTextHandler(log, nil))
+}
+
+// run makes a rack and runs it for the time of the test.
+func run(t testing.TB, folder sim.Folder, build func(context.Context) (rack, error)) *Running {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	rack, err := sim.New(ctx, folder, sim.Options{
-		Nodes: nodes, Address: r.Address, PowerOn: r.PowerOn, Log: slog.New(slog.NewTextHandler(log, nil)),
-	})
+	r, err := build(ctx)
 	if err != nil {
 		cancel()
 		t.Fatal(err)
 	}
 	done, ready := make(chan error, 1), make(chan struct{})
-	go func() { done <- rack.Run(ctx, func() { close(ready) }) }()
+	go func() { done <- r.Run(ctx, func() { close(ready) }) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -84,7 +103,7 @@ func StartAlways(t testing.TB, r Rack) *Running {
 		}
 	})
 	<-ready
-	return &Running{Folder: folder, Client: sim.NewClient(folder), t: t, rack: rack}
+	return &Running{Folder: folder, Client: sim.NewClient(folder), t: t, rack: r}
 }
 
 func write(t testing.TB, name, text string) {
