@@ -16,13 +16,6 @@ import (
 // the process goes on at the next start.
 func (m *Machine) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	m.mu.RLock()
-	for _, e := range m.nodes {
-		e.mu.Lock()
-		e.live.moved = time.Now() // the time before Run is nobody's
-		e.mu.Unlock()
-	}
-	m.mu.RUnlock()
 	g.Go(func() error { return m.keepDeadlines(ctx) })
 	g.Go(func() error { return m.fenceAll(ctx) })
 	for {
@@ -109,19 +102,22 @@ func (m *Machine) judgeCanaries(ctx context.Context, id string) error {
 	r := m.run(id)
 	bad := ""
 	for _, mac := range r.Canary {
-		if n, rec := m.node(mac); n == nil || !r.reached(rec) {
+		if n, rec := m.node(mac); n == nil {
 			bad = mac.String()
-			if n != nil {
-				bad = n.Where()
-			}
+		} else if !r.reached(rec) {
+			bad = n.Where()
 		}
 	}
 	return m.updateRun(ctx, id, func(r *runRecord) {
 		r.CanaryOK = bad == ""
 		if bad != "" && !r.Stop {
-			r.Stop, r.Reason = true, "canary "+bad+" failed; the others were not touched"
+			r.Stop, r.Reason = true, canaryFailed(bad)
 		}
 	})
+}
+
+func canaryFailed(where string) string {
+	return "canary " + where + " failed; the others were not touched"
 }
 
 // reached reports whether a node is where the run wants it.

@@ -89,6 +89,9 @@ func (m *Machine) stopOthers(ctx context.Context, r *runRecord, n *rack.Node) er
 	return m.updateRun(ctx, r.ID, func(r *runRecord) {
 		if !r.Stop { // another node, or the operator, may have been first
 			r.Stop, r.Reason = true, n.Where()+" failed"
+			if !r.CanaryOK && slices.Contains(r.Canary, n.Primary) {
+				r.Reason = canaryFailed(n.Where())
+			}
 		}
 	})
 }

@@ -47,6 +47,9 @@ func (s *server) life(ctx context.Context) {
 			return
 		}
 		if token := tokenArg.FindStringSubmatch(script); token != nil {
+			s.w.mu.Lock()
+			s.microkernels++
+			s.w.mu.Unlock()
 			s.install(ctx, from, token[1])
 			continue
 		}
@@ -127,6 +130,9 @@ func (s *server) write() bool {
 	s.w.mu.Lock()
 	defer s.w.mu.Unlock()
 	s.writes++
+	if s.w.onWrite != nil {
+		s.w.onWrite()
+	}
 	s.failWrite--
 	return s.failWrite >= 0
 }

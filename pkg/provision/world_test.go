@@ -38,6 +38,9 @@ type world struct {
 	// mortal puts what may end the daemon's life around its store and its BMCs; nil for a daemon that lives.
 	mortal func(store.Store, BMCs) (store.Store, BMCs)
 
+	// onWrite is called, with the lock held, whenever a write begins; nil for nothing.
+	onWrite func()
+
 	mu      sync.Mutex
 	plan    *rack.Plan // no address moves when rows go
 	machine *Machine
@@ -59,14 +62,16 @@ type server struct {
 	dark      chan struct{} // closed when the last boot has ended
 	powerOffs int
 	softOffs  int
-	cut       int // power-offs after its first write began
-	deafACPI  bool // its system does not shut down when asked
-	writes    int
-	bmcErr    error
-	failWrite int  // how many writes fail
-	plain     bool // the image takes no Ignition
-	mute      bool // the installed system never calls back
-	absent    bool // it never asks for anything once it is on
+	// microkernels counts boots into it.
+	microkernels int
+	cut          int  // power-offs after its first write began
+	deafACPI     bool // its system does not shut down when asked
+	writes       int
+	bmcErr       error
+	failWrite    int  // how many writes fail
+	plain        bool // the image takes no Ignition
+	mute         bool // the installed system never calls back
+	absent       bool // it never asks for anything once it is on
 	// silentBoot makes its installed system ask for no address.
 	silentBoot bool
 }
@@ -210,9 +215,9 @@ func (w *world) Power(_ context.Context, n *rack.Node, _ netip.Addr) (api.Power,
 func (w *world) SetPower(_ context.Context, n *rack.Node, _ netip.Addr, on bool) error {
 	s := w.server(n)
 	w.mu.Lock()
-	if s.on == on {
-		w.mu.Unlock()
-		return nil
+	if s.on == on || s.bmcErr != nil {
+		defer w.mu.Unlock()
+		return s.bmcErr
 	}
 	s.on = on
 	if on {
