@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 	"time"
@@ -93,7 +92,7 @@ func (o *stateImportOptions) run(ctx context.Context) (err error) {
 }
 
 func (o *stateImportOptions) read() (*store.Snapshot, store.ExportHeader, error) {
-	var in io.Reader = o.IO.In
+	in := o.IO.In
 	if o.File != streamWord {
 		f, err := os.Open(o.File)
 		if err != nil {

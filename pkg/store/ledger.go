@@ -13,7 +13,8 @@ import (
 // The layout of the file, as of schema 2. The bucket kv has an entry per key: the revision that wrote it (8 bytes), a
 // digest of key, revision and value (8 bytes), and the value. The bucket meta has the keys below. The seal makes the whole
 // state accountable: an entry that is lost, stale or damaged shows at the next Open, though its page is well formed.
-// Numbers are big-endian.
+// Numbers are big-endian. Later schemas keep the meta bucket as it is, so that an older racker can tell a newer state from a
+// damaged one.
 const (
 	bucketKV   = "kv"
 	bucketMeta = "meta"

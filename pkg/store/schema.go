@@ -57,17 +57,17 @@ func inspect(tx *bbolt.Tx, newest int) (schema int, err error) {
 		return 0, fmt.Errorf("%w: it is no state of racker", ErrCorrupt)
 	}
 	have := number(meta.Get([]byte(metaSchema)))
+	if have == 1 && meta.Get([]byte(metaSeal)) == nil {
+		return 1, nil
+	}
+	l, err := openLedger(tx) // first: a schema that is damaged must not pass for a newer racker's
 	switch {
+	case err != nil:
+		return 0, err
 	case have > int64(newest):
 		return 0, newerSchema(have, string(meta.Get([]byte(metaWriter))), newest)
-	case have < 1:
+	case have < 2:
 		return 0, fmt.Errorf("%w: it has schema %d", ErrCorrupt, have)
-	case have == 1:
-		return 1, nil // before the seal
-	}
-	l, err := openLedger(tx)
-	if err != nil {
-		return 0, err
 	}
 	return int(have), l.check()
 }

@@ -203,3 +203,29 @@ func TestOldFileDamaged(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// A schema number that is damaged is neither a newer racker's nor an older one's.
+func TestDamagedSchema(t *testing.T) {
+	t.Parallel()
+	for _, schema := range []int64{1, 0, -1, 3, 1 << 44} {
+		path := filepath.Join(t.TempDir(), "racker.db")
+		b, err := open(path, Options{}, steps())
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.commit.Lock()
+		err = b.update(func(tx *bbolt.Tx) error {
+			return tx.Bucket([]byte(bucketMeta)).Put([]byte(metaSchema), encodeNumber(schema))
+		})
+		b.commit.Unlock()
+		if err = errors.Join(err, b.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(path, Options{}); !errors.Is(err, ErrCorrupt) || errors.Is(err, ErrSchema) {
+			t.Errorf("schema %d gave %v, want ErrCorrupt", schema, err)
+		}
+		if _, err := TakeFile(path, Options{}); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("schema %d read gave %v, want ErrCorrupt", schema, err)
+		}
+	}
+}
