@@ -86,7 +86,7 @@ func explain(err error) *api.Error {
 	case errors.Is(err, provision.ErrNotAsked):
 		e.Code = codeLocked // another terminal holds the answer
 	case errors.Is(err, provision.ErrNotRunning):
-		e.Hint = "racker node power NODE on, or racker bootstrap"
+		e.Status, e.Hint = http.StatusConflict, "racker node power NODE on, or racker bootstrap"
 	case errors.Is(err, provision.ErrBusy):
 		e.Status, e.Hint = http.StatusConflict, "racker run list"
 	case errors.Is(err, bmc.ErrAuth), errors.Is(err, bmc.ErrUnreachable):

@@ -21,12 +21,39 @@ import (
 
 var errAbsent = errors.New("no such thing")
 
+const (
+	mac1 = "52:54:00:00:00:01" // the primary NIC of every node of the clerk's
+	mac2 = "52:54:00:00:00:02"
+)
+
 // clerk is an operator, a library and a taker of orders with fixed answers: "x" is absent, "panic" panics, "slow" takes
 // until it is told to stop.
 type clerk struct{}
 
 func nodeView(name string) api.NodeView {
-	return api.NodeView{Name: name, Where: name + " (U1)", PrimaryMAC: "52:54:00:00:00:01", State: "ready", Type: "compute"}
+	at := time.Date(2026, 11, 21, 3, 0, 0, 0, time.UTC)
+	disk := api.Disk{
+		Name: "vda", Path: "/dev/vda", ByPath: "pci-0000:00:05.0", Model: "M", Serial: "S", WWN: "W", Transport: "virtio", Size: 1 << 33,
+		Rejected: "no", Contents: []string{"gpt"}, Rotational: true, Removable: true,
+	}
+	return api.NodeView{
+		Name: name, Where: name + " (U1)", PrimaryMAC: mac1, BMCMAC: mac2, SecondaryMAC: mac2, Type: "compute", Address: "172.24.213.2",
+		BMCAddress: "172.24.213.3", BMCReached: true, BMCError: "none", Power: api.PowerOn, State: "ready", Since: at, Step: "agent",
+		Reason: "none", Run: "r", Image: "abc", Progress: &api.Progress{Done: 1, Total: 2, BytesPerSecond: 3}, Disk: &disk,
+		OtherOS: []string{"X"}, Identity: &api.Identity{BootMAC: mac1, Firmware: "uefi", Arch: "amd64"},
+		Hardware: &api.Hardware{CPUs: 1, MemoryBytes: 2, NICs: []api.NIC{{Name: "eth0", MAC: mac1}}, Disks: []api.Disk{disk}}, Clock: "1970",
+		Callback: &api.Callback{HostName: name, HostKeys: []string{"k"}, Units: map[string]string{"a.service": "active"}},
+		Evidence: []api.Evidence{{Time: at, Kind: "bmc", Text: "on"}}, Diagnosis: "none", Deadline: 1, Tries: 2, LogTail: "log",
+	}
+}
+
+func runView(id string) api.RunView {
+	at := time.Date(2026, 11, 21, 3, 0, 0, 0, time.UTC)
+	return api.RunView{
+		ID: id, State: "running", Changed: true, Request: api.RunRequest{Provision: "image", Image: "os", OnFailure: api.OnFailureAsk}, Began: at,
+		Questions: []api.Question{{Node: mac1, Where: "n (U1)", Step: "agent", Reason: "none", Asked: at, Choices: []string{"retry"}}},
+		Stages:    []api.Stage{{Name: "OS bring-up", Done: 1, Total: 2, State: "running"}}, Nodes: []api.NodeView{nodeView("n1")},
+	}
 }
 
 func (clerk) Rack(context.Context) (api.RackView, error) {
@@ -51,22 +78,26 @@ func (clerk) Node(ctx context.Context, word string) (api.NodeView, error) {
 }
 
 func (clerk) Submit(_ context.Context, r api.RunRequest) (api.RunView, error) {
-	return api.RunView{ID: "run-of-" + r.Image, State: "running", Request: r, Stages: []api.Stage{}, Nodes: []api.NodeView{}}, nil
+	return runView("run-of-" + r.Image), nil
 }
 
-func (clerk) Runs() []api.RunView { return []api.RunView{{ID: "r", State: "done"}} }
+func (clerk) Runs() []api.RunView {
+	v := runView("r")
+	v.Nodes = nil
+	return []api.RunView{v}
+}
 
 func (clerk) RunView(id string) (api.RunView, error) {
 	if id == "x" {
 		return api.RunView{}, errAbsent
 	}
-	return api.RunView{ID: id, State: "done", Stages: []api.Stage{}, Nodes: []api.NodeView{}}, nil
+	return runView(id), nil
 }
 
 func (c clerk) Cancel(_ context.Context, id string) (api.RunView, error) { return c.RunView(id) }
 
 func (clerk) Leases(context.Context) ([]api.LeaseView, error) {
-	return []api.LeaseView{{Address: "172.24.213.2", MAC: "52:54:00:00:00:01", Role: "server"}}, nil
+	return []api.LeaseView{{Address: "172.24.213.2", MAC: mac1, Role: "server"}}, nil
 }
 
 func (clerk) List(context.Context) ([]api.ImageView, error) {

@@ -16,11 +16,6 @@ import (
 	"github.com/racker-project/racker/pkg/event"
 )
 
-const (
-	mac1 = "52:54:00:00:00:01" // every node of the clerk's
-	mac2 = "52:54:00:00:00:02"
-)
-
 // messages asks for events and gives their messages.
 func messages(t *testing.T, c *http.Client, query string) []string {
 	t.Helper()

@@ -70,7 +70,7 @@ func outcome(answer any) (result, run string) {
 		return api.AuditOK, v.ID
 	case api.OrderView:
 		if v.NotFenced != "" {
-			return "not fenced: " + v.NotFenced, v.Node.Run
+			return "not fenced: " + v.NotFenced, ""
 		}
 	}
 	return api.AuditOK, ""

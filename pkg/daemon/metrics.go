@@ -21,7 +21,8 @@ type meter struct {
 	requests  *prometheus.CounterVec
 	followers prometheus.Gauge
 	events    *prometheus.CounterVec
-	served    prometheus.Counter
+	packets   *prometheus.CounterVec
+	served    *prometheus.CounterVec
 }
 
 func newMeter(a *API) *meter {
@@ -37,15 +38,18 @@ func newMeter(a *API) *meter {
 			Name: "racker_events_total",
 			Help: "Events by kind; dhcp are packets of known machines, unknown those of others, file are transfers by TFTP and HTTP.",
 		}, []string{"kind"}),
-		served: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "racker_served_bytes_total", Help: "Bytes of the files that were fetched by TFTP and HTTP.",
-		}),
+		packets: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "racker_dhcp_packets_total", Help: "DHCP packets of known machines, and what was answered; no reply means silence.",
+		}, []string{"type", "reply"}),
+		served: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "racker_served_bytes_total", Help: "Bytes of the files that were fetched, by way: tftp or http.",
+		}, []string{"by"}),
 	}
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "racker_build_info", Help: "Always 1; the labels say which build this is.",
 	}, []string{"version", "goversion"})
 	build.WithLabelValues(a.Version, runtime.Version()).Set(1)
-	m.registry.MustRegister(m.requests, m.followers, m.events, m.served, build, rackMetrics{operator: a.Operator},
+	m.registry.MustRegister(m.requests, m.followers, m.events, m.packets, m.served, build, rackMetrics{operator: a.Operator},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -82,10 +86,10 @@ func (m *meter) count(ctx context.Context, events Events) {
 
 func (m *meter) note(e *event.Event) {
 	m.events.WithLabelValues(string(e.Kind)).Inc()
-	if e.Kind != event.FileServed {
-		return
+	if kind := e.Fields[event.KeyType]; kind != "" && e.Kind == event.DHCPSeen {
+		m.packets.WithLabelValues(kind, e.Fields[event.KeyReply]).Inc()
 	}
-	if n, err := strconv.ParseInt(e.Fields[event.KeyBytes], 10, 64); err == nil && n > 0 {
-		m.served.Add(float64(n))
+	if n, err := strconv.ParseInt(e.Fields[event.KeyBytes], 10, 64); err == nil && n > 0 && e.Kind == event.FileServed {
+		m.served.WithLabelValues(e.Fields[event.KeyBy]).Add(float64(n))
 	}
 }
