@@ -34,7 +34,7 @@ type Served struct {
 	// Bytes is what was read for sending; of a transfer that failed the client may have got less. Size is the file's; zero
 	// when there is none.
 	Bytes, Size int64
-	Duration time.Duration
+	Duration    time.Duration
 	// Probe tells that the client only asked for the size and went away, as UEFI does before it loads a file.
 	Probe bool
 	// Err is nil when the client acknowledged the whole file, or for a probe. It matches fs.ErrNotExist for a name
