@@ -15,8 +15,15 @@ import (
 	"github.com/racker-project/racker/pkg/store"
 )
 
-// patience bounds every wait of the suite; it passes only when something is broken.
-const patience = 20 * time.Second
+// patience bounds every wait of the suite; it passes only when something is broken. It leaves the test half of its time to
+// say what.
+func patience(t *testing.T) time.Duration {
+	const most = 20 * time.Second
+	if end, ok := t.Deadline(); ok {
+		return min(most, time.Until(end)/2)
+	}
+	return most
+}
 
 // Run checks the engine that open makes.
 func Run(t *testing.T, open func(*testing.T) store.Store) {
@@ -33,6 +40,11 @@ func Run(t *testing.T, open func(*testing.T) store.Store) {
 		"watch in order":              testWatch,
 		"watch ends with its context": testWatchEnds,
 		"watch drops who lags":        testWatchLags,
+		"watch in order of writers":   testWatchRace,
+		"watch again after a drop":    testAgainAfterDrop,
+		"transfers keep the sum":      testTransfer,
+		"large values":                testLarge,
+		"close under use":             testCloseRace,
 		"one of many wins a compare":  testRace,
 		"concurrent counters":         testCounters,
 		"ended context":               testContext,
@@ -106,7 +118,7 @@ func list(t *testing.T, s store.Store, prefix string) [][2]string {
 // next reads one change.
 func next(t *testing.T, ch <-chan store.Change) store.Change {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), patience(t))
 	defer cancel()
 	select {
 	case c, ok := <-ch:
@@ -123,7 +135,7 @@ func next(t *testing.T, ch <-chan store.Change) store.Change {
 // drained waits for the end of a watch and counts what came before it.
 func drained(t *testing.T, ch <-chan store.Change) int {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), patience(t))
 	defer cancel()
 	for n := 0; ; n++ {
 		select {
