@@ -107,18 +107,26 @@ func TestFleetFaults(t *testing.T) {
 			{"no-tftp", func(n sim.NodeStatus) bool { return n.Fleet.Address != "" && said(n, "waiting for the boot program") }},
 			{"tftp-stall", func(n sim.NodeStatus) bool { return n.Fleet.Netboots == 0 && said(n, "TFTP undionly.kpxe") }},
 			{"no-kernel", func(n sim.NodeStatus) bool { return n.State == sim.StateNetboot && said(n, "waiting for the kernel") }},
-			{"kernel-stall", func(n sim.NodeStatus) bool { return n.State == sim.StateNetboot && said(n, "loading /assets/microkernels") }},
+			{"kernel-stall", func(n sim.NodeStatus) bool {
+				return n.State == sim.StateNetboot && said(n, "loading /assets/microkernels")
+			}},
 			{"disk-first", func(n sim.NodeStatus) bool { return n.State == sim.StateFirmware && said(n, "no bootable device") }},
 		},
 		"from the agent on": {
 			{"no-checkin", func(n sim.NodeStatus) bool { return n.State == sim.StateAgent && said(n, "kernel panic") }},
-			{"agent-silent", func(n sim.NodeStatus) bool { return n.State == sim.StateAgent && n.Installs == 0 && n.Fleet.Microkernels == 1 }},
+			{"agent-silent", func(n sim.NodeStatus) bool {
+				return n.State == sim.StateAgent && n.Installs == 0 && n.Fleet.Microkernels == 1
+			}},
 			{"write-slow", func(n sim.NodeStatus) bool { return n.State == sim.StateWriting && n.Installs == 1 }},
 			{"write-error", func(n sim.NodeStatus) bool { return n.Installs > 1 && n.Fleet.Callbacks == 0 }},
-			{"write-reboot", func(n sim.NodeStatus) bool { return n.State == sim.StateReady && n.Installs == 2 && n.Fleet.RebootsWhileWriting == 1 }},
+			{"write-reboot", func(n sim.NodeStatus) bool {
+				return n.State == sim.StateReady && n.Installs == 2 && n.Fleet.RebootsWhileWriting == 1
+			}},
 			{"reply-lost", func(n sim.NodeStatus) bool { return n.State == sim.StateReady && n.Installs == 1 }},
 			{"no-callback", func(n sim.NodeStatus) bool { return n.State == sim.StateBooted && n.Fleet.Callbacks == 0 }},
-			{"always-network", func(n sim.NodeStatus) bool { return n.State == sim.StateReady && n.Fleet.Netboots == 2 && n.Fleet.MicrokernelsInstalled == 0 }},
+			{"always-network", func(n sim.NodeStatus) bool {
+				return n.State == sim.StateReady && n.Fleet.Netboots == 2 && n.Fleet.MicrokernelsInstalled == 0
+			}},
 		},
 	}
 	for name, group := range groups {

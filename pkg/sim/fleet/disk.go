@@ -16,7 +16,7 @@ type disk struct {
 	size   int64  // of the image
 	esp    string // partition GUID of its EFI system partition
 	head   []byte // the first MiB of the image, shared by all disks that hold it
-	config *config
+	config *installed
 }
 
 // bootable reports whether a whole image is on the disk.

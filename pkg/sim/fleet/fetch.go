@@ -47,8 +47,7 @@ func (s *session) dial(ctx context.Context, _, address string) (net.Conn, error)
 	}
 	l, ok := s.lines.add(c)
 	if !ok {
-		c.Close()
-		return nil, errNoAddress
+		return nil, errors.Join(errNoAddress, c.Close())
 	}
 	return l, nil
 }

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -106,11 +107,7 @@ func prepare(f sim.Folder, s Settings, servers int) (layout, error) {
 	if err != nil {
 		return layout{}, err
 	}
-	if servers == 0 {
-		if servers = have; servers == 0 {
-			servers = defaultServers
-		}
-	}
+	servers = cmp.Or(servers, have, defaultServers)
 	if s.BMC == "" && servers == have {
 		s.BMC = BMCLeased
 		if static {
@@ -125,18 +122,27 @@ func prepare(f sim.Folder, s Settings, servers int) (layout, error) {
 		return l, fmt.Errorf("make OEM folder: %w", err)
 	}
 	if servers != have || static != l.bmcs.IsValid() {
-		var b bytes.Buffer
-		if err := rack.WriteCSV(&b, l.rows(servers)); err != nil {
-			return l, fmt.Errorf("write nodes.csv: %w", err)
-		}
-		if err := os.WriteFile(filepath.Join(f.OEM(), rack.NodesFile), b.Bytes(), 0o644); err != nil {
-			return l, fmt.Errorf("write nodes.csv: %w", err)
+		if err := l.writeRows(f, servers); err != nil {
+			return l, err
 		}
 	}
 	if err := f.WriteOEM(""); err != nil {
 		return l, err
 	}
 	return l, l.writeSettings(f)
+}
+
+// writeRows writes nodes.csv.
+func (l layout) writeRows(f sim.Folder, servers int) error {
+	var b bytes.Buffer
+	err := rack.WriteCSV(&b, l.rows(servers))
+	if err == nil {
+		err = os.WriteFile(filepath.Join(f.OEM(), rack.NodesFile), b.Bytes(), 0o644)
+	}
+	if err != nil {
+		return fmt.Errorf("write nodes.csv: %w", err)
+	}
+	return nil
 }
 
 // count tells how many servers a nodes.csv that is there has, 0 without one, and whether their BMCs have addresses.

@@ -14,9 +14,9 @@ const shebang = "#!ipxe"
 // Bounds of what is run, since scripts come from outside.
 const (
 	maxScript = 1 << 20 // bytes
-	maxLines  = 10_000  // that one script may run
+	maxLines  = 1000    // that one script may run
 	maxDepth  = 16      // scripts that call each other
-	maxValue  = 16 << 10
+	maxValue  = 4 << 10
 )
 
 var (

@@ -48,7 +48,7 @@ func (s *session) system(ctx context.Context) {
 }
 
 // callback tells racker that the system is up until it is heard or refused.
-func (s *session) callback(ctx context.Context, c *config, host string) {
+func (s *session) callback(ctx context.Context, c *installed, host string) {
 	t := &http.Transport{DialContext: s.dial, TLSClientConfig: &tls.Config{RootCAs: c.ca, MinVersion: tls.VersionTLS12}, DisableKeepAlives: true}
 	client := &http.Client{Transport: t, Timeout: callbackTime}
 	body, err := json.Marshal(api.Callback{
@@ -85,7 +85,7 @@ func (s *session) callback(ctx context.Context, c *config, host string) {
 	}
 }
 
-func (s *session) post(ctx context.Context, client *http.Client, c *config, body []byte) (int, error) {
+func (s *session) post(ctx context.Context, client *http.Client, c *installed, body []byte) (int, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.callback.String()+api.SignalReady, bytes.NewReader(body))
 	if err != nil {
 		return 0, err

@@ -85,7 +85,7 @@ func (s *session) tftpRead(ctx context.Context, server netip.Addr, file string, 
 	if err != nil {
 		return 0, err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }() // nothing was left to send
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	t := &transfer{conn: conn, server: netip.AddrPortFrom(server, tftpPort), size: -1, buf: buf}

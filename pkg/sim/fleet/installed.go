@@ -14,8 +14,8 @@ import (
 	"github.com/vincent-petithory/dataurl"
 )
 
-// config is what the installed system takes from its Ignition config.
-type config struct {
+// installed is what the installed system takes from its Ignition config.
+type installed struct {
 	host     string
 	callback *url.URL // ends in a slash, the signal's name follows; nil without a callback
 	token    string
@@ -52,7 +52,7 @@ const maxConfigFile = 1 << 20
 var errConfig = errors.New("unusable Ignition config")
 
 // parseConfig reads an Ignition config as Ignition would; errors match errConfig.
-func parseConfig(raw []byte) (*config, error) {
+func parseConfig(raw []byte) (*installed, error) {
 	var in ignition
 	if err := json.Unmarshal(raw, &in); err != nil {
 		return nil, fmt.Errorf("%w: %w", errConfig, err)
@@ -100,8 +100,8 @@ func contents(source string, compression *string) (string, error) {
 }
 
 // systemConfig makes sense of the files.
-func systemConfig(files map[string]string) (*config, error) {
-	c := &config{host: strings.TrimSpace(files[fileHost]), token: strings.TrimSpace(files[fileToken])}
+func systemConfig(files map[string]string) (*installed, error) {
+	c := &installed{host: strings.TrimSpace(files[fileHost]), token: strings.TrimSpace(files[fileToken])}
 	if files[fileURL] == "" {
 		return c, nil
 	}
