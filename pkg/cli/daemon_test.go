@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/racker-project/racker/pkg/api"
+	"github.com/racker-project/racker/pkg/audit"
 	"github.com/racker-project/racker/pkg/daemon"
 	"github.com/racker-project/racker/pkg/event"
 	"github.com/racker-project/racker/pkg/image"
@@ -157,19 +159,24 @@ func (r testImages) Remove(_ context.Context, id string) error {
 // startDaemon serves the rack on a socket in dir until done is called.
 func startDaemon(dir string, r *testRack, bus *event.Bus) (socket string, done func() error, err error) {
 	socket = filepath.Join(dir, "racker.sock")
-	a := &daemon.API{
-		Path: socket, Operator: r, Orders: r, Images: testImages{r}, Events: bus, Explain: explain, Log: slog.New(slog.DiscardHandler),
-	}
 	ctx, cancel := context.WithCancel(context.Background())
-	if err := a.Listen(ctx); err != nil {
+	record, err := audit.Open(ctx, filepath.Join(dir, "audit.jsonl"), audit.Options{})
+	if err != nil {
 		cancel()
 		return "", nil, err
+	}
+	a := &daemon.API{
+		Path: socket, Operator: r, Orders: r, Images: testImages{r}, Events: bus, Audit: record, Explain: explain, Log: slog.New(slog.DiscardHandler),
+	}
+	if err := a.Listen(ctx); err != nil {
+		cancel()
+		return "", nil, errors.Join(err, record.Close())
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- a.Run(ctx) }()
 	return socket, func() error {
 		cancel()
-		return <-ended
+		return errors.Join(<-ended, record.Close())
 	}, nil
 }
 

@@ -46,6 +46,7 @@ func newRootCmd(env *Env) *cobra.Command {
 		newMicrokernelCmd(env),
 		newServeCmd(env),
 		newStateCmd(env),
+		newAuditCmd(env),
 		newConfigCmd(env),
 		newVersionCmd(env),
 	)

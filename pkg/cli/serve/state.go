@@ -11,6 +11,7 @@ import (
 
 	"github.com/racker-project/racker/pkg/api"
 	"github.com/racker-project/racker/pkg/config"
+	"github.com/racker-project/racker/pkg/daemon"
 	"github.com/racker-project/racker/pkg/store"
 )
 
@@ -19,6 +20,9 @@ func StatePath(s config.Settings) string { return filepath.Join(s.StateDir, "rac
 
 // AuditPath is the record of all orders.
 func AuditPath(s config.Settings) string { return filepath.Join(s.StateDir, "audit.jsonl") }
+
+// State gives the state in st, whose file is path, to those who may have it.
+func State(st store.Store, path string) daemon.State { return state{store: st, path: path} }
 
 // state gives the daemon's state away.
 type state struct {
