@@ -49,7 +49,7 @@ nodes:
   node-3: {firmware: uefi, http_boot: true}
   node-4: {firmware: bios, no_in_band_bmc: true}
 `)
-	s.must(time.Minute, "bootstrap", "--provision", "image", "--image", image, "--yes")
+	s.must(time.Minute, "bootstrap", "--provision", "image", "--image", image, "--yes", "--onfailure", "cancel")
 	s.counts(func(n sim.NodeStatus) string {
 		f := n.Fleet
 		switch {
@@ -65,6 +65,7 @@ nodes:
 	if v := s.show("node-3"); v.State != "ready" || v.Callback == nil || v.Callback.HostName != "node-3" || !evidence(v, "UEFI HTTP boot") {
 		t.Errorf("racker says that node-3 is %s, %+v:\n%s", v.State, v.Callback, timeline(v))
 	}
+	s.wrongPassword(s.Node("node-1"))
 	const again = 3
 	for i := range again {
 		for _, n := range s.Status().Nodes {
@@ -86,6 +87,20 @@ nodes:
 		}
 		return ""
 	})
+}
+
+// wrongPassword gives a BMC another password, and the rack's back.
+func (s *site) wrongPassword(n sim.NodeStatus) {
+	s.t.Helper()
+	read := []string{"-I", "lanplus", "-C", "17", "-N", "1", "-R", "1", "-H", n.BMCAddress, "-U", "USER", "-P", "PASS", "chassis", "power", "status"}
+	s.Fault(n.Name, "bmc-password")
+	if code, out := s.Run(s.t.Context(), "ipmitool", read...); code == 0 {
+		s.t.Errorf("a BMC with another password answers %s", out)
+	}
+	s.Fault(n.Name)
+	if out := s.MustRun(s.t.Context(), "ipmitool", read...); !strings.Contains(out, "is on") {
+		s.t.Errorf("the BMC says %s", out)
+	}
 }
 
 // staged is a server with a fault, and how it must end.

@@ -152,6 +152,50 @@ func TestRack(t *testing.T) {
 	}
 }
 
+func TestFleetCommand(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, for network namespaces and taps")
+	}
+	dir := filepath.Join(t.TempDir(), "rack")
+	must(t, "fleet", "--dir", dir, "--nodes", "5", "--scale", "0.01", "--address", "--detach")
+	t.Cleanup(func() { call(t, "down", "--dir", dir) }) // at the test's end it is down already
+	if r := call(t, "up", "--dir", dir); r.Code != 1 || !strings.Contains(r.Err, sim.ErrRunning.Error()) {
+		t.Errorf("up in a fleet's folder: %+v", r)
+	}
+	got := must(t, "exec", "--dir", dir, "--", "sh", "-c", `cat "$RACKER_CONFIG" && ip -br address show internal0 && wc -l < "$RACKER_OEM_DIR/nodes.csv"`)
+	for _, want := range []string{"prefix: 172.24.213.0/24", "172.24.213.1/24", "7\n"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q on the management node:\n%s", want, got)
+		}
+	}
+	if n := node(t, dir, "node-5"); n.Power != "off" || n.State != sim.StateOff || n.Boots != 0 || n.Fleet == nil || n.MAC != "52:54:01:f1:00:05" {
+		t.Errorf("a server that was never on: %+v", n)
+	}
+	must(t, "fault", "--dir", dir, "node-1", "no-power", "bmc-password")
+	must(t, "power", "--dir", dir, "node-1", "on")
+	must(t, "power", "--dir", dir, "node-2", "on")
+	must(t, "power", "--dir", dir, "node-2", "reset")
+	await(t, "node-2 to boot over the network", func() bool { return node(t, dir, "node-2").State == sim.StateNetboot })
+	if n := node(t, dir, "node-1"); n.Power != "on" || n.Boots != 0 || len(n.Fleet.Faults) != 2 {
+		t.Errorf("a server with a fault: %+v, faults %v", n, n.Fleet.Faults)
+	}
+	if n := node(t, dir, "node-2"); n.Boots != 2 || n.Fleet.PowerOffs != 0 {
+		t.Errorf("a server that was reset by hand: %+v", n)
+	}
+	if r := call(t, "power", "--dir", dir, "node-2", "sideways"); r.Code != 1 || !strings.Contains(r.Err, "sideways") {
+		t.Errorf("an unknown order: %+v", r)
+	}
+	image := filepath.Join(dir, "os.img")
+	must(t, "fleet", "image", "--out", image, "--size", "8M", "--used", "2M")
+	if st, err := os.Stat(image); err != nil || st.Size() != 8<<20 {
+		t.Errorf("fleet image: %v, %v", st, err)
+	}
+	must(t, "down", "--dir", dir)
+	if left := processes(t, dir); len(left) > 0 {
+		t.Errorf("down has left processes: %v", left)
+	}
+}
+
 // A supervisor that is killed takes its machines along, and its folder can be used again.
 func TestKilledSupervisor(t *testing.T) {
 	if os.Geteuid() != 0 {
