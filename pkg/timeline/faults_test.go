@@ -98,13 +98,13 @@ func TestDiskFull(t *testing.T) {
 	tl := start(t, small(dir), said.log())
 	publish1 := func(i int) {
 		tl.Publish(event.Event{Kind: event.Alarm, Node: macA, Run: "run-1", Message: fmt.Sprint(i)})
-		until(t, "tried", func() bool { tl.mu.Lock(); defer tl.mu.Unlock(); return len(tl.pending) == 0 })
+		until(t, "tried", func() bool { return tl.waits() == 0 })
 	}
 	for i := range 5 {
 		publish1(i)
 	}
 	publish(tl, 1, 1) // another node's file is fine
-	until(t, "written", func() bool { tl.mu.Lock(); defer tl.mu.Unlock(); return len(tl.pending) == 0 })
+	until(t, "written", func() bool { return tl.waits() == 0 })
 	if d := cmp.Diff([]string{"0", "1", "2", "3", "4", "1"}, messages(slices.Collect(tl.Replay(0)))); d != "" {
 		t.Errorf("in memory (-want +got):\n%s", d)
 	}
@@ -159,7 +159,7 @@ func TestDiskFills(t *testing.T) {
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "written", func() bool { tl.mu.Lock(); defer tl.mu.Unlock(); return len(tl.pending)+len(tl.over) == 0 })
+	until(t, "written", func() bool { return tl.waits() == 0 && tl.missed() == 0 })
 	publish(tl, n+1, n+1)
 	tl.stop()
 	text := read(t, dir, eventsFile)
@@ -207,7 +207,7 @@ func TestDirectoryIsTakenAway(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "logs")
 	tl := start(t, small(dir), nil)
 	publish(tl, 1, 2)
-	until(t, "written", func() bool { tl.mu.Lock(); defer tl.mu.Unlock(); return len(tl.pending) == 0 })
+	until(t, "written", func() bool { return tl.waits() == 0 })
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
@@ -227,7 +227,7 @@ func TestSlowDisk(t *testing.T) {
 	first := tl.Publish(event.Event{Message: "0"}).ID
 	publish(tl, 1, maxPending+9)
 	tl.all.mu.Unlock()
-	until(t, "written", func() bool { tl.mu.Lock(); defer tl.mu.Unlock(); return len(tl.pending) == 0 })
+	until(t, "written", func() bool { return tl.waits() == 0 })
 	publish(tl, 1, 1)
 	tl.stop()
 	got := slices.Collect(tl.Replay(first))
@@ -235,7 +235,7 @@ func TestSlowDisk(t *testing.T) {
 		t.Fatalf("%d events", len(got))
 	}
 	var lost []event.Event
-	for _, e := range (growing{path: filepath.Join(dir, eventsFile), keep: 4}).events() {
+	for _, e := range (growing{path: filepath.Join(dir, eventsFile), keep: 4}).events(0) {
 		if e.Kind == event.Lost {
 			lost = append(lost, e)
 		}

@@ -94,13 +94,14 @@ func (g growing) turn() error {
 	return nil
 }
 
-// events gives what can be read of the last megabytes of each part, oldest first.
-func (g growing) events() []event.Event {
+// events gives the newest events that can be read, oldest first: limit of them, or, when that is zero, those in the last
+// megabytes of each part.
+func (g growing) events(limit int) []event.Event {
 	var out []event.Event
-	for n := g.keep; n >= 0; n-- {
-		part, err := lastEvents(g.part(n))
+	for n := 0; n <= g.keep && (limit == 0 || len(out) < limit); n++ {
+		older, err := lastEvents(g.part(n), limit)
 		if err == nil {
-			out = append(out, part...)
+			out = append(older, out...)
 		}
 	}
 	return out

@@ -50,7 +50,7 @@ func openSegments(file growing) (*segments, []event.Event, error) {
 	}
 	s.last = len(s.first) - 1
 	for n := 1; n <= file.keep && len(kept) < event.Held; n++ {
-		older, terr := lastEvents(file.part(n))
+		older, terr := lastEvents(file.part(n), 0)
 		if terr != nil && !errors.Is(terr, fs.ErrNotExist) {
 			err = errors.Join(err, terr)
 		}
@@ -81,7 +81,8 @@ func firstID(path string) (uint64, error) {
 	return noEvent, nil
 }
 
-func lastEvents(path string) ([]event.Event, error) {
+// lastEvents reads the end of a part: as many lines as limit says, all of it when that is zero.
+func lastEvents(path string, limit int) ([]event.Event, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -92,6 +93,11 @@ func lastEvents(path string) ([]event.Event, error) {
 		return nil, err
 	}
 	b, _, err := tail(f, info.Size())
+	for start := len(b); limit > 0 && start > 0; limit-- {
+		if start = bytes.LastIndexByte(b[:start-1], '\n') + 1; limit == 1 {
+			b = b[start:]
+		}
+	}
 	return parse(b, 0), err
 }
 

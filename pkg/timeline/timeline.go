@@ -164,7 +164,7 @@ func (t *Timeline) Node(mac string, limit int) []event.Event {
 	var out []event.Event
 	if m, err := rack.ParseMAC(mac); err == nil {
 		mac = m.String()
-		out = t.nodeFile(mac).file.events()
+		out = t.nodeFile(mac).file.events(limit)
 	}
 	written := map[uint64]bool{}
 	for i := range out {

@@ -130,6 +130,20 @@ func until(t *testing.T, what string, ok func() bool) {
 	}
 }
 
+// waits is how many events are not written yet.
+func (t *Timeline) waits() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.pending)
+}
+
+// missed is how many files miss events that there was no room for.
+func (t *Timeline) missed() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.over)
+}
+
 func read(t *testing.T, path ...string) string {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join(path...))
@@ -243,7 +257,7 @@ func TestOldEventsGo(t *testing.T) {
 	first := tl.Publish(event.Event{Message: "0"}).ID
 	for i := range 20 {
 		publish(tl, i*500+1, i*500+500)
-		until(t, "written", func() bool { tl.mu.Lock(); defer tl.mu.Unlock(); return len(tl.pending) == 0 })
+		until(t, "written", func() bool { return tl.waits() == 0 })
 	}
 	tl.stop()
 	kept := slices.Collect(tl.Replay(first))
@@ -280,6 +294,12 @@ func TestNode(t *testing.T) {
 	if d := cmp.Diff(count(1, 109, 2), messages(tl.Node(macB, 0))); d != "" {
 		t.Errorf("disk and memory (-want +got):\n%s", d)
 	}
+	for limit := range 60 {
+		all := count(1, 109, 2)
+		if d := cmp.Diff(all[len(all)-min(max(limit, 1), len(all)):], messages(tl.Node(macB, max(limit, 1)))); d != "" {
+			t.Errorf("the newest %d (-want +got):\n%s", limit, d)
+		}
+	}
 	for _, mac := range []string{"", "52:54:00:00:00:0c", "../events", "x\x00"} {
 		if got := tl.Node(mac, 0); len(got) != 0 {
 			t.Errorf("Node(%q) = %v", mac, got)
@@ -296,7 +316,7 @@ func TestNodeFilesRotate(t *testing.T) {
 	tl := start(t, small(dir), nil)
 	for i := range 100 {
 		publish(tl, 2*i, 2*i)
-		until(t, "written", func() bool { tl.mu.Lock(); defer tl.mu.Unlock(); return len(tl.pending) == 0 })
+		until(t, "written", func() bool { return tl.waits() == 0 })
 	}
 	tl.stop()
 	list, err := filepath.Glob(filepath.Join(dir, nodesDir, "*"))
