@@ -39,8 +39,8 @@ func newEventsCmd(env *Env) *cobra.Command {
 		Use:   "events",
 		Short: "Print what happens in the rack",
 		Long: `events prints what the daemon saw and did: DHCP packets, files served, BMC readings, steps of the agents, transitions of
-nodes, callbacks and alarms. It prints what is kept (some thousand events); --follow goes on with what comes, over restarts of
-the daemon too. In a pipe: time, kind, node, message and fields, separated by tabs; with --json one object per line.
+nodes, callbacks and alarms. It prints the newest 4096; --after ID prints all later ones that are on disk; --follow goes on with
+what comes, over restarts of the daemon too. In a pipe: time, kind, node, message and fields, separated by tabs; with --json one object per line.
 
 Exit codes: 0 ok; 1 no daemon answers; 2 usage; 130 interrupted.`,
 		Example: "  racker events --follow\n  racker events --run run-abc123 --json",
@@ -52,7 +52,7 @@ Exit codes: 0 ok; 1 no daemon answers; 2 usage; 130 interrupted.`,
 	f := cmd.Flags()
 	f.BoolVarP(&o.Follow, "follow", "f", false, "go on with what comes")
 	f.StringVar(&o.Run, "run", "", "only the events of this run")
-	f.Uint64Var(&o.After, "after", 0, "only events with an ID above this")
+	f.Uint64Var(&o.After, "after", 0, "all events that are kept with an ID above this")
 	return cmd
 }
 
