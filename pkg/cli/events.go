@@ -40,7 +40,8 @@ func newEventsCmd(env *Env) *cobra.Command {
 		Short: "Print what happens in the rack",
 		Long: `events prints what the daemon saw and did: DHCP packets, files served, BMC readings, steps of the agents, transitions of
 nodes, callbacks and alarms. It prints the newest 4096; --after ID prints all later ones that are on disk; --follow goes on with
-what comes, over restarts of the daemon too. In a pipe: time, kind, node, message and fields, separated by tabs; with --json one object per line.
+what comes, over restarts of the daemon too. In a pipe: time, kind, node, message and fields, separated by tabs; with --json one
+object per line.
 
 Exit codes: 0 ok; 1 no daemon answers; 2 usage; 130 interrupted.`,
 		Example: "  racker events --follow\n  racker events --run run-abc123 --json",
