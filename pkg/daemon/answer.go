@@ -29,8 +29,13 @@ func reply(a *API, w http.ResponseWriter, r *http.Request, get func() (any, erro
 func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 	e := a.explain(err)
 	ledgerOf(r.Context()).close(r.Context(), e.Message, "")
+	code := status(e)
+	switch code {
+	case http.StatusForbidden, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusServiceUnavailable:
+		w.Header().Set("Connection", "close") // there may be a body that nobody wants to wait for
+	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status(e))
+	w.WriteHeader(code)
 	_ = json.NewEncoder(w).Encode(e) // the caller has gone
 }
 

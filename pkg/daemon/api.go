@@ -25,7 +25,7 @@ const (
 	// idleTime is how long a connection may stay open between two requests.
 	idleTime = 2 * time.Minute
 	// stopTime is how long requests under way may take to end after a stop, which ends their contexts.
-	stopTime = time.Second
+	stopTime = 500 * time.Millisecond
 	// maxHeader bounds the head of a request, in bytes.
 	maxHeader = 64 << 10
 )
@@ -72,15 +72,7 @@ func (a *API) Listen(ctx context.Context) error {
 func (a *API) Run(ctx context.Context) error {
 	var busy sync.WaitGroup
 	m := newMeter(a)
-	srv := &http.Server{
-		Handler:           waited(&busy, a.handler(ctx, m)),
-		ReadHeaderTimeout: headerTime,
-		IdleTimeout:       idleTime,
-		MaxHeaderBytes:    maxHeader,
-		BaseContext:       func(l net.Listener) context.Context { return a.greet(ctx, l) },
-		ConnContext:       identify,
-		ErrorLog:          slog.NewLogLogger(a.Log.Handler(), slog.LevelDebug),
-	}
+	srv := a.server(ctx, m, &busy)
 	var g errgroup.Group
 	for _, s := range []*socket{a.give, a.look} {
 		g.Go(func() error {
@@ -108,11 +100,27 @@ func (a *API) Run(ctx context.Context) error {
 	return err
 }
 
-// waited counts the requests under way: http.Server.Close does not wait for them.
+func (a *API) server(ctx context.Context, m *meter, busy *sync.WaitGroup) *http.Server {
+	return &http.Server{
+		Handler:           waited(busy, a.handler(ctx, m)),
+		ReadHeaderTimeout: headerTime,
+		IdleTimeout:       idleTime,
+		MaxHeaderBytes:    maxHeader,
+		BaseContext:       func(l net.Listener) context.Context { return a.greet(ctx, l) },
+		ConnContext:       identify,
+		ErrorLog:          slog.NewLogLogger(a.Log.Handler(), slog.LevelDebug),
+	}
+}
+
+// waited counts the requests under way, since http.Server.Close does not wait for them, and gives them their deadlines.
 func waited(busy *sync.WaitGroup, h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		busy.Add(1)
 		defer busy.Done()
-		h.ServeHTTP(&timely{ResponseWriter: w, ctl: http.NewResponseController(w)}, r)
+		ctl := http.NewResponseController(w)
+		if r.ContentLength != 0 {
+			_ = ctl.SetReadDeadline(time.Now().Add(bodyTime)) // for whoever sends a body to what takes none
+		}
+		h.ServeHTTP(&timely{ResponseWriter: w, ctl: ctl}, r)
 	})
 }

@@ -18,9 +18,7 @@ const maxRequest = 8 << 20
 
 // readBody takes the whole body of an order, and puts it back in its place.
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	in := &patient{from: http.MaxBytesReader(w, r.Body, maxRequest), ctl: http.NewResponseController(w)}
-	in.until = time.Now().Add(bodyTime)
-	defer in.done()
+	in := &patient{from: http.MaxBytesReader(w, r.Body, maxRequest), ctl: http.NewResponseController(w), until: time.Now().Add(bodyTime)}
 	b, err := io.ReadAll(in)
 	if err != nil {
 		return nil, err
@@ -29,7 +27,9 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	return b, nil
 }
 
-// patient reads a body under a deadline: a fixed one, or, where until is zero, one that each piece moves on.
+// patient reads a body under a deadline: a fixed one, or, where until is zero, one that each piece moves on. At the end
+// of the body it lifts the deadline, since from then on the server itself reads, to see when the client leaves. What was
+// not read to its end keeps it: before its answer the server looks for the rest.
 type patient struct {
 	from  io.Reader
 	ctl   *http.ResponseController
@@ -43,12 +43,11 @@ func (p *patient) Read(b []byte) (int, error) {
 		until = time.Now().Add(bodyTime)
 	}
 	_ = p.ctl.SetReadDeadline(until) // a connection without deadlines is one of a test
-	return p.from.Read(b)
-}
-
-// done lifts the deadline: from now on the server itself reads, to see when the client leaves.
-func (p *patient) done() {
-	_ = p.ctl.SetReadDeadline(time.Time{}) // as above
+	n, err := p.from.Read(b)
+	if errors.Is(err, io.EOF) {
+		_ = p.ctl.SetReadDeadline(time.Time{}) // as above
+	}
+	return n, err
 }
 
 // decode takes the JSON body of an order. What this daemon does not know must not be ignored in silence.

@@ -82,14 +82,15 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) {
 	}
 	for more := a.Events.Subscribe(ctx, q.after); ; {
 		e, ok, err := s.next(more)
-		if err == nil && ok {
+		stopping := ctx.Err() != nil // what waits by then is for the next stream
+		if err == nil && ok && !stopping {
 			err = s.pass(&e, &q)
 		}
-		if err != nil {
+		switch {
+		case err != nil:
 			return // the client has gone, or sleeps
-		}
-		if !ok {
-			s.end(ctx.Err() != nil)
+		case !ok || stopping:
+			s.end(stopping)
 			return
 		}
 	}

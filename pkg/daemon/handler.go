@@ -87,7 +87,6 @@ func (a *API) seated(h http.Handler) http.Handler {
 		select {
 		case seat <- struct{}{}:
 		default:
-			w.Header().Set("Connection", "close")
 			a.fail(w, r, &api.Error{
 				Message: fmt.Sprintf("%d requests are under way, which is the most", maxClients), Hint: "ask again", Code: 1,
 				Status: http.StatusServiceUnavailable,

@@ -19,10 +19,10 @@ func (a *API) addImage(w http.ResponseWriter, r *http.Request) {
 		a.fail(w, r, err)
 		return
 	}
+	w.Header().Set("Connection", "close") // in full duplex, what is left of a body would be taken for the next request
 	w.Header().Set("Content-Type", jsonLines)
 	enc := json.NewEncoder(w)
 	body := &patient{from: r.Body, ctl: ctl}
-	defer body.done()
 	var last time.Time
 	img, err := a.Images.Add(r.Context(), q.Get("name"), q.Get("sha256"), body, func(read int64) {
 		if time.Since(last) < progressPause {

@@ -62,6 +62,15 @@ func (m *meter) serve() http.HandlerFunc {
 	}).ServeHTTP
 }
 
+// streaming counts those who are reading a stream.
+func (m *meter) streaming(h http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		m.followers.Inc()
+		defer m.followers.Dec()
+		h(w, r)
+	}
+}
+
 // counted counts the answers of a route.
 func (m *meter) counted(rt route, h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {

@@ -51,7 +51,7 @@ func (a *API) lookRoutes(m *meter) []route {
 			}
 			return a.Audit.View(r.Context())
 		}),
-		{method: http.MethodGet, path: "/v1/events", serve: a.events},
+		{method: http.MethodGet, path: "/v1/events", serve: m.streaming(a.events)},
 		{method: http.MethodGet, path: "/v1/state", serve: a.state, secret: true},
 		{method: http.MethodGet, path: "/v1/openapi.json", serve: a.openAPI()},
 		{method: http.MethodGet, path: "/metrics", serve: m.serve()},
