@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -15,6 +16,9 @@ import (
 
 // restoreBatch is how many bytes of values one transaction of a restore takes, roughly.
 const restoreBatch = 8 << 20
+
+// tempInfix is in the name of the folder in which a new state is made.
+const tempInfix = ".new-"
 
 // Held is a state file that is locked to be replaced: no racker opens it meanwhile. It is for one goroutine.
 type Held struct {
@@ -61,12 +65,27 @@ func (h *Held) hold() error {
 		}
 		if before == nil && after.Size() == 0 ||
 			before != nil && os.SameFile(before, after) && before.Size() == after.Size() && before.ModTime().Equal(after.ModTime()) {
+			if err := h.tidy(); err != nil {
+				return errors.Join(err, h.file.Close())
+			}
 			return nil
 		}
 		if err := h.file.Close(); err != nil {
 			return err
 		}
 	}
+}
+
+// tidy removes what a restore that was killed left beside the file; under the lock there is no other.
+func (h *Held) tidy() error {
+	dir := filepath.Dir(h.Path)
+	names, err := os.ReadDir(dir)
+	for _, n := range names {
+		if strings.HasPrefix(n.Name(), filepath.Base(h.Path)+tempInfix) {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(dir, n.Name())))
+		}
+	}
+	return err
 }
 
 // look counts the keys and gives what the file was before; nil for none.
@@ -114,7 +133,7 @@ func (h *Held) Replace(ctx context.Context, s *Snapshot, now time.Time) (kept st
 }
 
 func (h *Held) replace(ctx context.Context, s *Snapshot, now time.Time) (kept string, err error) {
-	temp, err := os.MkdirTemp(filepath.Dir(h.Path), filepath.Base(h.Path)+".new-*") // mode 0700
+	temp, err := os.MkdirTemp(filepath.Dir(h.Path), filepath.Base(h.Path)+tempInfix+"*") // mode 0700
 	if err != nil {
 		return "", err
 	}
