@@ -20,7 +20,7 @@ const (
 )
 
 // newFleet starts a fleet of fake servers and a daemon that has what it takes to install them; image is what to install.
-func newFleet(t *testing.T, servers int, settings string, extra ...string) (s *site, image string) {
+func newFleet(t testing.TB, servers int, settings string, extra ...string) (s *site, image string) {
 	t.Helper()
 	rootOnly(t)
 	r := vmtest.StartFleet(t, settings, fleet.Options{Servers: servers})

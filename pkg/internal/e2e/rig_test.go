@@ -20,7 +20,7 @@ import (
 // site is a simulated rack with racker's own programs on its management node.
 type site struct {
 	*vmtest.Running
-	t     *testing.T
+	t     testing.TB
 	root  string // of the repository
 	serve *exec.Cmd
 	log   string
@@ -28,7 +28,7 @@ type site struct {
 }
 
 // repository finds the top of the source tree, where bin/ and payload/ are.
-func repository(t *testing.T) string {
+func repository(t testing.TB) string {
 	t.Helper()
 	root, err := filepath.Abs("../../..")
 	if err != nil {
@@ -43,7 +43,7 @@ func repository(t *testing.T) string {
 }
 
 // rootOnly skips a test that makes network namespaces where that is not allowed.
-func rootOnly(t *testing.T) {
+func rootOnly(t testing.TB) {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("needs root, for network namespaces")
