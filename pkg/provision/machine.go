@@ -59,6 +59,8 @@ type Needs struct {
 	Metadata   Metadata
 	// Frames is the listener on the internal network; nil when there is none.
 	Frames Frames
+	// History is the timeline on disk; nil when there is none.
+	History History
 }
 
 // New loads the state. It starts nothing; Run does.
@@ -82,6 +84,7 @@ func New(ctx context.Context, cfg Config, st store.Store, needs Needs, log *slog
 			m.streams.take(mac)
 		}
 	}
+	m.remember()
 	return m, m.Reload(ctx)
 }
 

@@ -77,6 +77,14 @@ type Frames interface {
 	Heard(mac rack.MAC) Heard
 }
 
+// History is what happened, from before the daemon was started as well.
+type History interface {
+	// Node gives the newest facts of a node by its primary MAC, at most limit, oldest first.
+	Node(mac string, limit int) []event.Event
+	// Unknown gives one event for each machine that nodes.csv did not list and that was seen since.
+	Unknown(since time.Time) []event.Event
+}
+
 // Config says how this rack is provisioned.
 type Config struct {
 	Server      netip.Addr // the management node on the internal network

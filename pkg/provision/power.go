@@ -16,6 +16,13 @@ var errNoBMCAddress = errors.New("its BMC has no address in the plan")
 // agentPatience is how long after its last word an agent that was held is taken to be there.
 const agentPatience = 2*longPoll + 10*time.Second
 
+// Words of facts that are looked for again.
+const (
+	saidBMC     = "BMC: "
+	saidPowerOn = "power is on"
+	saidOn      = saidBMC + saidPowerOn
+)
+
 // start lets a checked node begin when it is its turn, unless that is too late.
 func (m *Machine) start(ctx context.Context, r *runRecord, n *rack.Node, rec *Record) error {
 	if at := r.Request.NotAfter; !at.IsZero() && time.Now().After(at) {
@@ -124,7 +131,7 @@ func (m *Machine) powerUp(ctx context.Context, n *rack.Node, rec *Record) error 
 	}{
 		{"power is off", func() error { return m.needs.BMCs.SetPower(pctx, n, addr, false) }},
 		{"boot device is " + device, func() error { return m.needs.BMCs.SetBoot(pctx, n, addr, network, rec.uefi()) }},
-		{"power is on", func() error {
+		{saidPowerOn, func() error {
 			m.alive(n.Primary, func(l *live) { l.powered = time.Now() }) // before: the server may be faster than the answer
 			return m.needs.BMCs.SetPower(pctx, n, addr, true)
 		}},
@@ -133,7 +140,7 @@ func (m *Machine) powerUp(ctx context.Context, n *rack.Node, rec *Record) error 
 		if err := o.do(); err != nil || ctx.Err() != nil {
 			return m.notPowered(ctx, n, err)
 		}
-		m.note(n.Primary, event.Event{Kind: event.BMCReading, Run: rec.Run, Message: "BMC: " + o.said})
+		m.note(n.Primary, event.Event{Kind: event.BMCReading, Run: rec.Run, Message: saidBMC + o.said})
 	}
 	m.reading(n.Primary, api.PowerOn, nil)
 	switch {

@@ -23,8 +23,8 @@ const (
 // onward lists the states that may follow one. Every state but ready may also become failed, and every one excluded. A
 // server may be faster than the order that starts it: its check-in can come before its powering is noted as done.
 var onward = map[State][]State{
-	Known:       {CheckingBMC, Ready},                         // ready: adopted
-	CheckingBMC: {Powering, Agent, Known, Ready},              // agent: a node that was held there
+	Known:       {CheckingBMC, Ready},                                 // ready: adopted
+	CheckingBMC: {Powering, Agent, Known, Ready},                      // agent: a node that was held there
 	Powering:    {Netbooting, Agent, Installed, Booted, Known, Ready}, // installed, booted: an order to boot the disk
 	Netbooting:  {Agent, Known, Ready},
 	Agent:       {Installing, CheckingBMC, Known, Ready}, // known, ready: an inventory is done

@@ -17,6 +17,9 @@ const refreshTime = 6 * time.Second
 // logTail is how much of a node's log a view carries, in bytes.
 const logTail = 4 << 10
 
+// shownEvidence is how many facts of its timeline a node is shown with.
+const shownEvidence = 200
+
 // Nodes gives every row as the operator sees it, the management node first. With refresh every BMC is asked, all at once.
 func (m *Machine) Nodes(ctx context.Context, refresh bool) ([]api.NodeView, error) {
 	if refresh {
@@ -27,10 +30,7 @@ func (m *Machine) Nodes(ctx context.Context, refresh bool) ([]api.NodeView, erro
 	if mg := r.Management(); mg != nil {
 		out = append(out, m.managementView(mg))
 	}
-	for _, n := range r.Servers() {
-		out = append(out, m.view(n))
-	}
-	return out, nil
+	return append(out, m.views(m.inForce().list)...), nil
 }
 
 // Node gives one node with everything that is known of it.
@@ -110,10 +110,14 @@ func (m *Machine) view(n *rack.Node) api.NodeView {
 
 // whole is a node with everything that is known of it.
 func (m *Machine) whole(n *rack.Node) api.NodeView {
-	v, rec := m.view(n), m.shown(n)
+	v, rec := m.views([]*rack.Node{n})[0], m.shown(n)
 	v.Identity, v.Hardware, v.Callback = rec.Identity, rec.Hardware, rec.Callback
 	v.LogTail = m.logs.tail(n.Name, logTail)
-	for _, e := range m.known(n.Primary).evidence {
+	events := m.known(n.Primary).evidence
+	if m.needs.History != nil {
+		events = m.needs.History.Node(n.Primary.String(), shownEvidence)
+	}
+	for _, e := range events {
 		v.Evidence = append(v.Evidence, api.Evidence{Time: e.Time, Kind: string(e.Kind), Text: e.Message})
 	}
 	return v
@@ -161,11 +165,13 @@ func (m *Machine) RunView(id string) (api.RunView, error) {
 		ID: run.ID, State: run.State, Image: run.Image, Began: run.Began, Ended: run.Ended,
 		Reason: run.Reason, Skipped: run.Skipped, Code: run.Code, Changed: true, Questions: m.questions(run), Request: run.Request,
 	}
+	var nodes []*rack.Node
 	for _, mac := range run.Nodes {
 		if n, rec := m.node(mac); n != nil && rec.Run == id {
-			v.Nodes = append(v.Nodes, m.view(n))
+			nodes = append(nodes, n)
 		}
 	}
+	v.Nodes = m.views(nodes)
 	v.Stages = stages(run, v.Nodes)
 	return v, nil
 }

@@ -160,7 +160,7 @@ func (s *site) prepare(ctx context.Context) error {
 		RetryPause: s.Settings.Deadlines.Retry, PowerInterval: s.Settings.Limits.PowerInterval, ImageStreams: s.Settings.Limits.ImageStreams,
 	}, s.store, provision.Needs{
 		BMCs: client, Images: s.library, Neighbours: neighbours{iface: s.iface}, Render: render, Events: s.events, Metadata: s.metadata,
-		Frames: frames{s.frames},
+		Frames: frames{s.frames}, History: s.events,
 	}, s.Log)
 	return err
 }
