@@ -9,6 +9,9 @@ import (
 	"github.com/racker-project/racker/pkg/event"
 )
 
+// ahead is how many events may wait in a follower's channel, so that it can send some at a time.
+const ahead = 64
+
 // pageSize is how many events are taken from memory at a time.
 const pageSize = 256
 
@@ -17,7 +20,7 @@ const pageSize = 256
 // in memory, of which there are event.Held. The reader may take its time: it is never cut off, and misses only what is
 // rotated away or lost before it comes to it. The channel is closed when ctx is done or Run ends.
 func (t *Timeline) Subscribe(ctx context.Context, after uint64) <-chan event.Event {
-	out := make(chan event.Event)
+	out := make(chan event.Event, ahead)
 	c := t.from(after)
 	t.mu.Lock()
 	defer t.mu.Unlock()
