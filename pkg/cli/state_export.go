@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/racker-project/racker/pkg/api"
 	"github.com/racker-project/racker/pkg/cli/serve"
 	"github.com/racker-project/racker/pkg/config"
 	"github.com/racker-project/racker/pkg/stdio"
@@ -118,7 +119,11 @@ func (o *stateExportOptions) export(ctx context.Context, path string, w io.Write
 	}
 	body, err := d.State(ctx, path)
 	if err != nil {
-		return store.ExportHeader{}, fmt.Errorf("the state is in use: %w", err)
+		err = fmt.Errorf("%s is in use: %w", path, err)
+		if api.Unreachable(err) {
+			err = withHint(err, "--socket of the daemon that holds it, or stop whoever does")
+		}
+		return store.ExportHeader{}, err
 	}
 	defer body.Close()
 	_, head, err := store.ReadExport(io.TeeReader(body, w))

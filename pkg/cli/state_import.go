@@ -127,8 +127,8 @@ func (o *stateImportOptions) confirm(ctx context.Context, held *store.Held, head
 	case !o.IO.CanPrompt() || o.File == streamWord:
 		return withHint(withCode(codeNotConfirmed, errors.New(has+" There is no terminal to ask on")), "add --yes")
 	}
-	o.IO.Errf("%s\nThe export of %s, by racker %s, has %d keys.\nReplace the state? Type yes: ", stdio.Clean(has),
-		head.Time.Local().Format(time.DateTime), dash(stdio.Clean(head.Racker)), head.Keys)
+	o.IO.Errf("%s\nThe export of %s has %d keys.\nReplace the state? Type yes: ", stdio.Clean(has),
+		head.Time.Local().Format(time.DateTime), head.Keys)
 	answer, err := readLine(ctx, o.IO.In)
 	if err != nil {
 		return err

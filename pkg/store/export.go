@@ -73,7 +73,7 @@ func (s *Snapshot) Export(w io.Writer, now time.Time) error {
 		err = json.NewEncoder(buffer).Encode(exportEnd{SHA256: hex.EncodeToString(sum.Sum(nil))})
 	}
 	if err = errors.Join(err, buffer.Flush()); err != nil {
-		return fmt.Errorf("write the export: %w", explain(err))
+		return fmt.Errorf("write the export: %w", err)
 	}
 	return nil
 }

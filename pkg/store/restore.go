@@ -150,6 +150,9 @@ func (h *Held) replace(ctx context.Context, s *Snapshot, now time.Time) (kept st
 		if err := os.Link(h.Path, kept); err != nil {
 			return "", fmt.Errorf("keep the old state: %w", err)
 		}
+		if err := h.file.Chmod(0o600); err != nil { // somebody may have opened it to others
+			return "", err
+		}
 	}
 	if err := os.Rename(file, h.Path); err != nil {
 		return "", err
