@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -44,30 +45,40 @@ func Run(ctx context.Context, log *slog.Logger, parts []Component) error {
 	}
 	log.InfoContext(ctx, "ready")
 	notify(log, daemon.SdNotifyReady)
-	g.Go(func() error { return watchdog(gctx, log) })
+	over := make(chan struct{})
+	var signs sync.WaitGroup
+	signs.Go(func() { tell(log, gctx.Done(), over) })
 	err := g.Wait()
-	notify(log, daemon.SdNotifyStopping)
+	close(over)
+	signs.Wait()
 	return err
 }
 
-// watchdog tells systemd that the daemon is alive, twice in each of the intervals that systemd asks for, until ctx is
-// done. Where systemd asks for none, it does nothing.
-func watchdog(ctx context.Context, log *slog.Logger) error {
+// tell gives systemd a sign of life, twice in each of the intervals that it asks for, until the daemon is over, and says
+// when it begins to stop.
+func tell(log *slog.Logger, stopping, over <-chan struct{}) {
 	every, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
-		log.WarnContext(ctx, "systemd's watchdog", "err", err)
+		log.Warn("systemd's watchdog", "err", err)
 	}
-	if every <= 0 {
-		return nil
+	var tick <-chan time.Time
+	if every > 0 {
+		t := time.NewTicker(every / 2)
+		defer t.Stop()
+		tick = t.C
 	}
-	tick := time.NewTicker(every / 2)
-	defer tick.Stop()
 	for {
-		notify(log, daemon.SdNotifyWatchdog)
 		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
+		case <-tick:
+			notify(log, daemon.SdNotifyWatchdog)
+		case <-stopping:
+			notify(log, daemon.SdNotifyStopping)
+			stopping = nil
+		case <-over:
+			if stopping != nil { // both came at once
+				notify(log, daemon.SdNotifyStopping)
+			}
+			return
 		}
 	}
 }

@@ -96,7 +96,7 @@ func (d *described) find(t *testing.T, v map[string]any) map[string]any {
 	if !ok {
 		return v
 	}
-	var at any = d.raw
+	at := d.raw
 	for _, k := range strings.Split(strings.TrimPrefix(ref, "#/"), "/") {
 		at = at.(map[string]any)[k]
 	}

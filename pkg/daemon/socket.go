@@ -49,7 +49,7 @@ func (a *API) bindPrivately(ctx context.Context, path, group string) (*socket, e
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(private) // empty by then, but for a socket that nobody can reach
+	defer func() { _ = os.RemoveAll(private) }() // empty by then, but for a socket that nobody can reach
 	l, err := listenIn(ctx, private)
 	if err != nil {
 		return nil, err
