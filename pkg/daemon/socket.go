@@ -55,7 +55,7 @@ func (a *API) bindPrivately(ctx context.Context, path, group string) (*socket, e
 		return nil, err
 	}
 	made := filepath.Join(private, socketName)
-	if err := a.admit(ctx, made, group); err != nil {
+	if err := a.admit(ctx, made, path, group); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	info, err := os.Lstat(made)
@@ -107,21 +107,21 @@ func vacant(ctx context.Context, path string) error {
 	return nil
 }
 
-// admit lets the group connect. Where there is no such group, only the owner may, who is root; a group of root's own
+// admit lets the group connect to the socket made for path. Where there is no such group, only the owner may, who is root; a group of root's own
 // is no danger, but that of another user may have anybody in it.
-func (a *API) admit(ctx context.Context, path, group string) error {
+func (a *API) admit(ctx context.Context, made, path, group string) error {
 	gid, err := groupID(group)
 	if err == nil {
-		err = os.Lchown(path, -1, gid)
+		err = os.Lchown(made, -1, gid)
 	}
 	mode := fs.FileMode(0o660)
 	if err != nil {
-		a.Log.InfoContext(ctx, "only the daemon's own user may use this socket", "file", filepath.Base(path), "err", err)
+		a.Log.InfoContext(ctx, "only the daemon's own user may use this socket", "file", path, "err", err)
 		if os.Getegid() != 0 {
 			mode = 0o600
 		}
 	}
-	return os.Chmod(path, mode)
+	return os.Chmod(made, mode)
 }
 
 // groupID finds a group by its name.
