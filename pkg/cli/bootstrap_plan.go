@@ -56,10 +56,26 @@ func (o *bootstrapOptions) plan(ctx context.Context, d provisioner) (*bootstrapP
 	if err != nil {
 		return nil, err
 	}
-	if !p.asOrdered(image) {
+	if !p.asOrdered(image) || !o.sameKeys(ctx, d, p.running) {
 		return nil, p.nothing()
 	}
 	return p, nil
+}
+
+// sameKeys reports whether the runs that installed the servers gave them the SSH keys that are given here.
+func (o *bootstrapOptions) sameKeys(ctx context.Context, d runGetter, nodes []api.NodeView) bool {
+	seen := map[string]bool{}
+	for i := range nodes {
+		id := nodes[i].Run
+		if seen[id] {
+			continue
+		}
+		seen[id] = true
+		if v, err := d.Run(ctx, id); err != nil || !sameWords(v.Request.SSHKeys, o.request.SSHKeys) {
+			return false // a run that is forgotten cannot be compared
+		}
+	}
+	return true
 }
 
 // asOrdered reports whether every server is on and ready with the image: the daemon, which knows more, is then asked to

@@ -30,6 +30,7 @@ type testRack struct {
 	images    []api.ImageView
 	submitted []api.RunRequest
 	cancelled bool
+	going     bool     // the run was there before anything was submitted
 	orders    []string // to single nodes, as they came
 	oem       string   // directory of the nodes.csv that a reload reads
 
@@ -79,12 +80,20 @@ func (r *testRack) Submit(_ context.Context, req api.RunRequest) (api.RunView, e
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.submitted = append(r.submitted, req)
+	if v := r.runs[0]; v.State != runRunning { // as the real one does for what is so already
+		v.Changed, v.Request = false, req
+		return v, nil
+	}
+	r.runs[0].Request = req
 	return r.runs[0], nil
 }
 
 func (r *testRack) Runs() []api.RunView {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if !r.going && len(r.submitted) == 0 {
+		return nil
+	}
 	return r.runs[:min(1, len(r.runs))]
 }
 

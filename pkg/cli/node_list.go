@@ -53,5 +53,5 @@ func (o *nodeListOptions) run(ctx context.Context) error {
 	if err := nodeTable(o.IO, nodes, o.Now()); err != nil || !o.IO.OutTTY {
 		return err // in a pipe a line per node and nothing else
 	}
-	return failures(o.IO, nodes)
+	return troubles(o.IO, nodes)
 }

@@ -98,7 +98,7 @@ func (o *ordersOptions) each(ctx context.Context, nodes []api.NodeView, what str
 		defer close(done)
 		for i := range nodes {
 			g.Go(func() error {
-				results[i], errs[i] = ordered(ctx, &nodes[i], order)
+				results[i], errs[i] = orderOne(ctx, &nodes[i], order)
 				done <- i
 				return nil
 			})
@@ -127,8 +127,8 @@ func (o *ordersOptions) waiting(line *liveLine, what string, done, all int) {
 	}
 }
 
-// ordered gives one order.
-func ordered(ctx context.Context, n *api.NodeView, order func(context.Context, string) (api.OrderView, error)) (orderResult, error) {
+// orderOne gives one order.
+func orderOne(ctx context.Context, n *api.NodeView, order func(context.Context, string) (api.OrderView, error)) (orderResult, error) {
 	r := orderResult{Name: n.Name, MAC: n.PrimaryMAC}
 	v, err := order(ctx, n.PrimaryMAC)
 	if err != nil {

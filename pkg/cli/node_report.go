@@ -21,9 +21,22 @@ type nodePage struct {
 // line adds a fact; an empty value is left out.
 func (r *nodePage) line(name, value string) {
 	if value != "" {
-		fmt.Fprintf(&r.b, "  %-14s %s\n", name+":", stdio.Clean(value))
+		const indent = 17
+		fmt.Fprintf(&r.b, "  %-14s %s\n", name+":", folded(r.io, value, indent))
 	}
 }
+
+// folded gives text cleaned and, on a terminal, in lines that fit behind an indent.
+func folded(io *stdio.Streams, text string, indent int) string {
+	text = stdio.Clean(text)
+	if !io.OutTTY {
+		return text
+	}
+	return strings.ReplaceAll(wrap(text, max(io.Width()-indent, minFold)), "\n", "\n"+strings.Repeat(" ", indent))
+}
+
+// minFold is the least width that a text is folded to; a narrower terminal breaks lines by itself.
+const minFold = 24
 
 // list adds lines below a name; without lines there is no name either.
 func (r *nodePage) list(name string, lines []string) {
@@ -64,7 +77,17 @@ func (r *nodePage) state(n *api.NodeView, now time.Time) {
 	}
 	fmt.Fprintf(&r.b, "  %-14s %s\n", "State:", state)
 	r.line("Reason", n.Reason)
+	r.line("Diagnosis", n.Diagnosis)
+	if n.Deadline > 0 {
+		r.line("Waits", "at most "+(time.Duration(n.Deadline)*time.Second).String()+" more")
+	}
 	r.line("Run", n.Run)
+	if n.Tries > 1 {
+		r.line("Attempt", fmt.Sprint(n.Tries))
+	}
+	if n.Adopted {
+		r.line("Adopted", "racker did not install it")
+	}
 	r.line("Image", n.Image)
 	if p := n.Progress; p != nil && p.Total > 0 {
 		r.line("Written", fmt.Sprintf("%s of %s (%d%%), %s per second",
@@ -160,12 +183,15 @@ func (r *nodePage) callback(c *api.Callback) {
 	r.list("Its log", lines(c.LogTail))
 }
 
+// timeline lists what was seen of the node, and the end of its log.
 func (r *nodePage) timeline(n *api.NodeView, now time.Time) {
-	var seen []string
-	for _, e := range n.Evidence {
-		seen = append(seen, fmt.Sprintf("%s  %-10s %s", moment(r.io, now, e.Time), e.Kind, e.Text))
+	if len(n.Evidence) > 0 {
+		fmt.Fprintln(&r.b, "  Timeline:")
 	}
-	r.list("Timeline", seen)
+	for _, e := range n.Evidence {
+		head := fmt.Sprintf("    %s  %-10s ", clock(r.io, now, e.Time), stdio.Clean(e.Kind))
+		fmt.Fprintln(&r.b, head+folded(r.io, e.Text, len(head)))
+	}
 	r.list("Log", lines(n.LogTail))
 }
 

@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/racker-project/racker/pkg/api"
@@ -27,7 +28,7 @@ func nodeTable(io *stdio.Streams, nodes []api.NodeView, now time.Time) error {
 		if n.Management {
 			bmc = "-"
 		}
-		t.Row(n.Name, n.PrimaryMAC, bmc, dash(string(n.Power)), stateText(n), moment(io, now, n.Since), dash(n.Address), dash(cmp.Or(n.Reason, n.BMCError)))
+		t.Row(n.Name, n.PrimaryMAC, bmc, dash(string(n.Power)), stateText(n), moment(io, now, n.Since), dash(n.Address), dash(cmp.Or(n.Reason, n.Diagnosis, n.BMCError)))
 		t.Color(4, stateColor(n.State))
 		if bmc == "no" {
 			t.Color(2, stdio.Bad)
@@ -79,19 +80,49 @@ func failing(nodes []api.NodeView) []api.NodeView {
 	return out
 }
 
-// failures lists what failed, in one sentence each, with the next command.
-func failures(io *stdio.Streams, nodes []api.NodeView) error {
-	for i, n := range failing(nodes) {
-		if i == 0 {
-			if err := io.Outf("\nFailing:\n"); err != nil {
+// troubles lists what failed and what is stuck, each with why and with the next command, below the table.
+func troubles(io *stdio.Streams, nodes []api.NodeView) error {
+	var failed, stuck []string
+	for i := range nodes {
+		n := &nodes[i]
+		switch {
+		case n.State == stateFailed:
+			failed = append(failed, troubleText(io, n, failure(n)))
+		case n.Diagnosis != "":
+			stuck = append(stuck, troubleText(io, n, cmp.Or(n.Where, n.Name)+": "+stateText(n)))
+		}
+	}
+	for _, l := range []struct {
+		title string
+		texts []string
+	}{{"Failing", failed}, {"Stuck", stuck}} {
+		if len(l.texts) == 0 {
+			continue
+		}
+		shown := l.texts[:min(len(l.texts), maxTroubles)]
+		if err := io.Outf("\n%s:\n%s", l.title, strings.Join(shown, "")); err != nil {
+			return err
+		}
+		if more := len(l.texts) - len(shown); more > 0 {
+			if err := io.Outf("  and %d more\n", more); err != nil {
 				return err
 			}
 		}
-		if err := io.Outf("  %s\n    racker node show %s\n", stdio.Clean(failure(&n)), stdio.Clean(n.Name)); err != nil {
-			return err
-		}
 	}
 	return nil
+}
+
+// maxTroubles is how many nodes each list of troubles has.
+const maxTroubles = 50
+
+// troubleText is one node's lines: what, the diagnosis unless it says the same, and the next command.
+func troubleText(io *stdio.Streams, n *api.NodeView, what string) string {
+	const indent = 4
+	text := "  " + folded(io, what, indent) + "\n"
+	if n.Diagnosis != "" && n.Diagnosis != n.Reason {
+		text += "    " + folded(io, n.Diagnosis, indent) + "\n"
+	}
+	return text + "    racker node show " + stdio.Clean(n.Name) + "\n"
 }
 
 // failure says in one sentence which node failed, where it stands, at what and why.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/racker-project/racker/pkg/api"
@@ -45,6 +46,33 @@ func testRun(state string, code int, counts [3]int, states [3]string, nodes ...a
 
 func failedNode(i int) api.NodeView {
 	return with(testNode(i, stateFailed), func(n *api.NodeView) { n.Step, n.Reason, n.Run = "installing", "chunk 7: wrong checksum", "run-1" })
+}
+
+// ordered is a run with what a bootstrap asked for.
+func ordered(v api.RunView) api.RunView {
+	v.Request = api.RunRequest{
+		Provision: "image", Image: v.Image, Nodes: []string{"52:54:00:00:00:01", "52:54:00:00:00:03"}, Exclude: []string{"node-2"},
+		OnFailure: api.OnFailureRetry, Retries: 2, Canary: api.CanaryOff, NotAfter: testTime().Add(time.Hour), MinReady: 2,
+	}
+	return v
+}
+
+func testQuestion(i int) api.Question {
+	n := failedNode(i)
+	return api.Question{
+		Node: n.PrimaryMAC, Where: n.Where, Step: n.Step, Reason: n.Reason, Asked: testTime(),
+		Choices: []string{api.OnFailureRetry, api.OnFailureExclude, api.OnFailureCancel},
+	}
+}
+
+// held is a node that waits in the microkernel.
+func held(i int) api.NodeView {
+	return with(testNode(i, "agent"), func(n *api.NodeView) { n.Held = true })
+}
+
+// installed is a node that runs the image of the tests.
+func installed(i int) api.NodeView {
+	return with(testNode(i, stateReady), func(n *api.NodeView) { n.Power, n.Image, n.Run = api.PowerOn, "0123456789abcdef", "run-1" })
 }
 
 func readyNodes() []api.NodeView {
@@ -92,10 +120,14 @@ func scenarios() map[string]*testRack {
 	}
 	leftOut := success[2]
 	leftOut.Skipped = []string{"node-3 (U3, serial S3): it is on"}
+	asking := testRun(runRunning, 0, [3]int{3, 1, 1}, [3]string{done, running, running}, testNode(1, stateReady), failedNode(2), failedNode(3))
+	asking.Questions = []api.Question{testQuestion(2), testQuestion(3)}
 	return map[string]*testRack{
 		"mixed": {nodes: []api.NodeView{testManagement(), fullNode(), failedNode(2),
 			with(testNode(3, "installing"), func(n *api.NodeView) {
 				n.BMCReached, n.Progress = false, &api.Progress{Done: 43, Total: 100, BytesPerSecond: 1 << 20}
+				n.Diagnosis = "the write is slow: 1.0 MiB per second, a quarter of what the others reach; look at the disk's SMART data and the node's link"
+				n.Deadline, n.Tries = 200, 2
 			}), testNode(4, stateExcluded)}, runs: success[1:2]},
 		"success": {nodes: known, runs: success},
 		"on":      {nodes: append(known[:3:3], on), runs: []api.RunView{success[0], leftOut}},
@@ -104,12 +136,26 @@ func scenarios() map[string]*testRack {
 		"fails": {nodes: known, runs: []api.RunView{success[0],
 			testRun(runFailed, codeSomeNodes, [3]int{3, 2, 2}, [3]string{done, failed, failed},
 				testNode(1, stateReady), failedNode(2), testNode(3, stateReady))}},
+		"failing": {nodes: known, going: true, runs: []api.RunView{success[0],
+			testRun(runFailed, codeSomeNodes, [3]int{3, 2, 2}, [3]string{done, failed, failed},
+				testNode(1, stateReady), failedNode(2), testNode(3, stateReady))}},
+		"going": {nodes: known, going: true, runs: append(
+			slices.Repeat([]api.RunView{ordered(success[0])}, 6), ordered(success[1]), success[2])},
+		"one going": {nodes: known, going: true, runs: []api.RunView{func() api.RunView {
+			v := success[0]
+			v.Request = api.RunRequest{Provision: "image", Nodes: []string{"52:54:00:00:00:02"}}
+			return v
+		}()}},
 		"unreachable": {nodes: known, runs: []api.RunView{success[0], func() api.RunView {
 			v := testRun(runFailed, codeUnreachable, [3]int{2, 0, 0}, [3]string{failed, waiting, waiting}, testNode(1, "known"),
 				with(failedNode(2), func(n *api.NodeView) { n.Step, n.Reason = "checking-bmc", "the BMC refused the password" }), testNode(3, "known"))
 			v.Reason = "not every BMC answered"
 			return v
 		}()}},
+		"asks":  {nodes: known, runs: []api.RunView{success[0], asking, success[2]}},
+		"ready": {nodes: []api.NodeView{testManagement(), installed(1), installed(2)}, runs: []api.RunView{success[2]}},
+		"held": {nodes: known, runs: []api.RunView{success[0], testRun(runDone, 0, [3]int{3, 0, 0}, [3]string{done, waiting, waiting},
+			held(1), held(2), held(3))}},
 		"orders": {nodes: []api.NodeView{testManagement(), testNode(1, stateReady), testNode(2, stateKnown),
 			with(on, func(n *api.NodeView) { n.State, n.Identity = stateKnown, &api.Identity{Serial: "S3"} }), testNode(4, stateKnown),
 			with(testNode(5, stateReady), func(n *api.NodeView) { n.Run = "run-9" })}, runs: success},

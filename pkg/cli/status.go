@@ -69,7 +69,7 @@ func (o *statusOptions) run(ctx context.Context) error {
 	if err := nodeTable(o.IO, v.Nodes, o.Now()); err != nil {
 		return err
 	}
-	if err := failures(o.IO, v.Nodes); err != nil {
+	if err := troubles(o.IO, v.Nodes); err != nil {
 		return err
 	}
 	if !o.Full {
