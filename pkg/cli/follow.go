@@ -157,6 +157,14 @@ func detached(id string) error {
 	return withHint(withCode(codeInterrupted, fmt.Errorf("left run %s, which goes on", id)), leftHint(id))
 }
 
+// runWord is the ID of a run in a command to type, RUN for several.
+func runWord(id string) string {
+	if strings.Contains(id, " ") {
+		return "RUN"
+	}
+	return id
+}
+
 // leftHint says what to do with a run that goes on; a group of runs has several IDs.
 func leftHint(id string) string {
 	if strings.Contains(id, " ") {

@@ -77,8 +77,8 @@ func (f *follower) tellElsewhere(gone []api.Question) {
 // tellWaiting says, where nobody can be asked, that the run waits for somebody.
 func (f *follower) tellWaiting(fresh []api.Question) {
 	if len(fresh) > 0 {
-		f.line.print(fmt.Sprintf("Waiting for an answer about %s: racker run wait RUN on a terminal, or with --onfailure",
-			cutList(wheres(fresh))))
+		f.line.print(fmt.Sprintf("Waiting for an answer about %s: racker run wait %s on a terminal, or with --onfailure",
+			cutList(wheres(fresh)), runWord(f.view.ID)))
 	}
 }
 
