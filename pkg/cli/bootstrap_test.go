@@ -74,11 +74,12 @@ func TestBootstrapIsBoundToThePlan(t *testing.T) {
 	t.Parallel()
 	r := scenarios()["success"]
 	o, _, _ := testBootstrap(t, r, "yes\n")
+	typed := strings.NewReader("yes\n")
 	o.IO.In = readerFunc(func(p []byte) (int, error) { // while the operator reads
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.nodes = append(r.nodes, testNode(9, "known"))
-		return copy(p, "yes\n"), nil
+		return typed.Read(p)
 	})
 	if err := o.run(t.Context()); err != nil {
 		t.Fatal(err)

@@ -20,7 +20,7 @@ func readLine(ctx context.Context, in io.Reader) (string, error) {
 	}
 	done := make(chan result, 1)
 	go func() {
-		text, err := bufio.NewReader(in).ReadString('\n')
+		text, err := lineOf(in)
 		if errors.Is(err, io.EOF) {
 			err = nil // the end of the input answers with what was typed
 		}
@@ -34,6 +34,18 @@ func readLine(ctx context.Context, in io.Reader) (string, error) {
 		return r.text, nil
 	case <-ctx.Done():
 		return "", withCode(codeInterrupted, fmt.Errorf("interrupted: %w", context.Cause(ctx)))
+	}
+}
+
+// lineOf reads a line and nothing behind it, which is the answer to the next question.
+func lineOf(in io.Reader) (string, error) {
+	var line []byte
+	for one := make([]byte, 1); ; {
+		n, err := in.Read(one)
+		line = append(line, one[:n]...)
+		if err != nil || n > 0 && one[0] == '\n' {
+			return string(line), err
+		}
 	}
 }
 
