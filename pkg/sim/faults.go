@@ -34,6 +34,7 @@ type Faults struct {
 	NoCallback    bool `json:"no_callback"`
 	AlwaysNetwork bool `json:"always_network"`
 	DiskFirst     bool `json:"disk_first"`
+	OtherNIC      bool `json:"other_nic"`
 }
 
 // FaultWord is how a person names a fault.
@@ -71,6 +72,7 @@ func FaultWords() []FaultWord {
 		{"no-callback", "its installed system never calls back", func(f *Faults) *bool { return &f.NoCallback }, true},
 		{"always-network", "it boots over the network whatever its BMC says", func(f *Faults) *bool { return &f.AlwaysNetwork }, true},
 		{"disk-first", "it boots from its disk whatever its BMC says", func(f *Faults) *bool { return &f.DiskFirst }, true},
+		{"other-nic", "from its next power-on, its primary NIC is another than its row says", func(f *Faults) *bool { return &f.OtherNIC }, true},
 	}
 }
 

@@ -109,6 +109,12 @@ func (n *Namespace) Address(name string, addr netip.Prefix) error {
 	return nil
 }
 
+// Sysctl writes a setting below net in the namespace, such as "ipv4/tcp_ecn". One that this kernel does not have, or that
+// may not be written here, is no error.
+func (n *Namespace) Sysctl(name, value string) error {
+	return n.Do(func() error { return sysctl(name, value) })
+}
+
 // Links talks to the kernel inside the namespace.
 func (n *Namespace) Links() *netlink.Handle { return n.links }
 

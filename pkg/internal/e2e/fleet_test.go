@@ -125,6 +125,7 @@ func TestFleetFaults(t *testing.T) {
 			{"kernel-stall", func(n sim.NodeStatus) bool {
 				return n.State == sim.StateNetboot && said(n, "loading /assets/microkernels")
 			}},
+			{"other-nic", func(n sim.NodeStatus) bool { return n.State == sim.StateNetboot && n.Fleet.Address == "" }},
 			{"disk-first", func(n sim.NodeStatus) bool { return n.State == sim.StateFirmware && said(n, "no bootable device") }},
 		},
 		"from the agent on": {
@@ -151,7 +152,7 @@ func TestFleetFaults(t *testing.T) {
 				settings += fmt.Sprintf("  node-%d: {faults: [%s]}\n", i+1, g.fault)
 			}
 			s, image := newFleet(t, len(group), settings)
-			s.begin("bootstrap", "--provision", "image", "--image", image, "--yes", "--onfailure", "retry", "--retries", "50")
+			s.begin("bootstrap", "--provision", "image", "--image", image, "--yes", "--onfailure", "retry", "--retries", "50", "--no-canary")
 			s.Wait(90*time.Second, "each fault", func(st *sim.Status) bool {
 				for i, g := range group {
 					if !g.ends(*st.Find(fmt.Sprintf("node-%d", i+1))) {

@@ -29,7 +29,7 @@ const maxPrograms = 4
 func (s *session) run(ctx context.Context) {
 	for s.boot(ctx) && ctx.Err() == nil {
 		s.again()
-		s.node.port.configure(noAddress())
+		s.port.configure(noAddress())
 		s.lines.renew()
 	}
 }
@@ -109,7 +109,7 @@ func (s *session) network(ctx context.Context) (over, reboot bool) {
 func (s *session) solicit(ctx context.Context) {
 	s.say("link is up")
 	for {
-		s.node.port.send(solicitation(s.node.port.mac))
+		s.port.send(solicitation(s.port.mac))
 		if rest(ctx, retryBoot) != nil {
 			return
 		}
@@ -152,7 +152,7 @@ func (s *session) netboot(ctx context.Context) (ending, error) {
 		if err := s.pause(ctx, s.node.hw.IPXE); err != nil {
 			return ending{}, err
 		}
-		s.node.port.send(solicitation(s.node.port.mac))
+		s.port.send(solicitation(s.port.mac))
 		if ack, err = s.lease(ctx, ipxePatience(), asIPXE(arch, uuid)...); err != nil {
 			return ending{}, err
 		}
@@ -165,12 +165,12 @@ func (s *session) netboot(ctx context.Context) (ending, error) {
 
 // lease gets an address and takes it.
 func (s *session) lease(ctx context.Context, patient patience, options ...dhcpv4.Modifier) (*dhcpv4.DHCPv4, error) {
-	s.node.port.configure(noAddress())
-	ack, err := s.node.port.acquire(ctx, patient, options...)
+	s.port.configure(noAddress())
+	ack, err := s.port.acquire(ctx, patient, options...)
 	if err != nil {
 		return nil, err
 	}
-	s.note(func(n *node) { n.port.configure(leased(ack)) })
+	s.note(func(*node) { s.port.configure(leased(ack)) })
 	return ack, ctx.Err()
 }
 
@@ -201,9 +201,9 @@ func (s *session) script(ctx context.Context, at *url.URL, arch pxe.Arch) (endin
 	if arch.UEFI() {
 		platform = "efi"
 	}
-	ip := s.node.port.address()
+	ip := s.port.address()
 	i := &interpreter{on: machine{s, arch}, set: settings{
-		"mac": s.node.row.Primary.String(), "ip": ip.String(), "uuid": uuidText(s.node.uuid()), "serial": s.node.hw.Serial,
+		"mac": s.port.mac.String(), "ip": ip.String(), "uuid": uuidText(s.node.uuid()), "serial": s.node.hw.Serial,
 		"manufacturer": "racker", "product": "fake server", "platform": platform, "buildarch": "x86_64", "version": "1.0.0",
 		"next-server": s.node.fleet.relay.server.String(), "net0": "", "asset": "",
 	}}

@@ -24,6 +24,10 @@ const (
 // tapQueue is how many frames wait for the relay: a rack that powers up sends in bursts.
 const tapQueue = 8192
 
+// tsoSegments is how many packets of a TCP stream pass the relay as one frame at least, where there are as many: about
+// 46 KiB.
+const tsoSegments = "32"
+
 // Addresses of the hop between the management node's public NIC and a network of BMCs of its own (RFC 5737, TEST-NET-1).
 const (
 	hopManagement = "192.0.2.1/24"
@@ -64,6 +68,10 @@ func (r *relay) cableIn(net *sim.Network, ns *sim.Namespace) error {
 		if err != nil {
 			return fmt.Errorf("queue of %s: %w", t.name, err)
 		}
+	}
+	// With a thousand streams at once each is so slow that the kernel would send two packets at a time.
+	if err := net.Management.Sysctl("ipv4/tcp_min_tso_segs", tsoSegments); err != nil {
+		r.log.Debug("streams stay as they are", "err", err)
 	}
 	if r.outer, err = offloading(outer); err != nil {
 		return err

@@ -37,7 +37,7 @@ func (s *session) dial(ctx context.Context, _, address string) (net.Conn, error)
 	if err != nil {
 		return nil, fmt.Errorf("dial: %w", err)
 	}
-	local := s.node.port.address()
+	local := s.port.address()
 	if !local.IsValid() {
 		return nil, errNoAddress
 	}

@@ -131,7 +131,9 @@ func (f *Fleet) addNodes(rows *rack.Rack, servers map[string]Server) error {
 		return err
 	}
 	for _, row := range rows.Servers() {
-		n := &node{fleet: f, row: row, hw: servers[row.Name], state: sim.StateOff, port: f.relay.port(row.Primary), log: f.log.With("node", row.Name)}
+		n := &node{fleet: f, row: row, hw: servers[row.Name], state: sim.StateOff, log: f.log.With("node", row.Name)}
+		n.nics = [2]*port{f.relay.port(row.Primary), f.relay.port(otherNIC(row.Primary))}
+		n.port = n.nics[0]
 		n.hw.password = password
 		if err := n.addBMC(user); err != nil {
 			return err

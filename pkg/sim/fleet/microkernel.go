@@ -105,7 +105,7 @@ func (b *board) machine() agent.Machine {
 // survey is what a machine of this kind tells of itself.
 func (b *board) survey(ctx context.Context) (api.Identity, api.Hardware, error) {
 	n, hw := b.node, &b.node.hw
-	primary, secondary := n.row.Primary.String(), n.row.Secondary.String()
+	primary, secondary := b.port.mac.String(), n.row.Secondary.String()
 	id := api.Identity{
 		BootMAC: primary, MACs: []string{primary}, Serial: hw.Serial, UUID: uuidText(n.uuid()),
 		Vendor: "racker", Product: "fake server", Firmware: hw.Firmware, Arch: "amd64",

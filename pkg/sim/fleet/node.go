@@ -20,9 +20,10 @@ type node struct {
 	fleet *Fleet
 	row   *rack.Node
 	hw    Server
-	port  *port
-	log   *slog.Logger
-	bmc   *vbmc.BMC // nil for a row without one
+	// nics are the NIC of the row, and the one of the fault other-nic.
+	nics [2]*port
+	log  *slog.Logger
+	bmc  *vbmc.BMC // nil for a row without one
 	// bmcPort is its NIC, nil for a BMC in a network of its own.
 	bmcPort *port
 
@@ -35,12 +36,14 @@ type node struct {
 	count  sim.FleetStatus
 	faults sim.Faults
 	disk   disk
+	port   *port    // the NIC that it has now
 	now    *session // of the present or the last boot
 }
 
 // session is the life of a server from power-on, or a reset, to the next.
 type session struct {
 	node  *node
+	port  *port
 	lines lines
 	cut   context.CancelFunc
 	done  chan struct{}
@@ -162,7 +165,11 @@ func (n *node) lose(byBMC bool) {
 // start begins a boot. The caller holds the lock.
 func (n *node) start() {
 	before := n.now
-	s := &session{node: n, done: make(chan struct{})}
+	n.port = n.nics[0]
+	if n.faults.OtherNIC {
+		n.port = n.nics[1]
+	}
+	s := &session{node: n, port: n.port, done: make(chan struct{})}
 	n.now = s
 	n.boots++
 	n.state = sim.StateFirmware
@@ -238,7 +245,9 @@ func (n *node) SetFaults(f sim.Faults) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.faults = f
-	n.port.pulled.Store(f.Unplugged)
+	for _, p := range n.nics {
+		p.pulled.Store(f.Unplugged)
+	}
 	if n.bmc == nil {
 		return nil
 	}

@@ -81,6 +81,12 @@ const (
 	kindSecondary = 0x03
 )
 
+// otherNIC is the MAC of the NIC that takes the place of the one with this MAC.
+func otherNIC(m rack.MAC) rack.MAC {
+	m[0] ^= 0x40 // stays a unicast address, with the locally administered bit as it was
+	return m
+}
+
 // rows makes the nodes.csv of a fleet.
 func (l layout) rows(servers int) *rack.Rack {
 	r := &rack.Rack{Nodes: []rack.Node{{

@@ -24,7 +24,7 @@ const (
 // system boots what is on the disk. It is up when it returns, unless its power went.
 func (s *session) system(ctx context.Context) {
 	d := s.held()
-	s.node.port.configure(noAddress())
+	s.port.configure(noAddress())
 	s.say("booting image %s", d.image)
 	if s.pause(ctx, s.node.hw.Boot) != nil {
 		return
@@ -34,7 +34,7 @@ func (s *session) system(ctx context.Context) {
 		host = d.config.host
 	}
 	s.become(sim.StateBooted)
-	if _, err := s.lease(ctx, systemPatience(), asSystem(host, s.node.port.mac.Hardware())...); err != nil {
+	if _, err := s.lease(ctx, systemPatience(), asSystem(host, s.port.mac.Hardware())...); err != nil {
 		return
 	}
 	s.say("%s login:", host)

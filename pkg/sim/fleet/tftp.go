@@ -81,7 +81,7 @@ func (s *session) tftp(ctx context.Context, server netip.Addr, file string, stal
 // tftpRead carries a transfer on as long as more says so, and gives the bytes that came; when more stops it at its
 // beginning it gives the size.
 func (s *session) tftpRead(ctx context.Context, server netip.Addr, file string, buf []byte, more func(*transfer, int64) (bool, error)) (int64, error) {
-	conn, err := s.node.fleet.sockets.udp(s.node.port.address())
+	conn, err := s.node.fleet.sockets.udp(s.port.address())
 	if err != nil {
 		return 0, err
 	}

@@ -68,6 +68,7 @@ func newRig(t *testing.T) *rig {
 	r := &rig{t: t, fleet: f, served: make(chan tftpd.Served, 8)}
 	f.relay = newRelay(netip.MustParsePrefix("172.24.213.0/24"), macA, log)
 	r.node = &node{fleet: f, row: &rack.Node{Name: "node-1", Primary: macB}, hw: defaultServer(), port: f.relay.port(macB), log: log, state: sim.StateOff}
+	r.node.nics = [2]*port{r.node.port, r.node.port}
 	r.node.hw.Firmware = sim.FirmwareBIOS
 	outer := r.ownTap()
 	ns, err := sim.NewNamespace(false)
@@ -130,7 +131,7 @@ func (r *rig) tftp() func(context.Context) error {
 
 // session is a server that was switched on and does nothing by itself.
 func (r *rig) session() *session {
-	s := &session{node: r.node, cut: func() {}, done: make(chan struct{})}
+	s := &session{node: r.node, port: r.node.port, cut: func() {}, done: make(chan struct{})}
 	close(s.done)
 	r.node.now, r.node.on = s, true
 	return s

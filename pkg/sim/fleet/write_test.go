@@ -73,7 +73,7 @@ func testBoard(f *Fleet, words ...string) *board {
 		panic(err) // the words are the test's
 	}
 	n := &node{fleet: f, row: &rack.Node{Name: "node-1", Primary: macB}, hw: defaultServer(), port: &port{mac: macB, relay: f.relay}, log: f.log, faults: faults, on: true, state: sim.StateAgent}
-	n.now = &session{node: n}
+	n.now = &session{node: n, port: n.port}
 	return &board{session: n.now, stop: func(error) {}}
 }
 
