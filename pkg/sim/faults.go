@@ -35,6 +35,7 @@ type Faults struct {
 	AlwaysNetwork bool `json:"always_network"`
 	DiskFirst     bool `json:"disk_first"`
 	OtherNIC      bool `json:"other_nic"`
+	BootLoop      bool `json:"boot_loop"`
 }
 
 // FaultWord is how a person names a fault.
@@ -73,6 +74,7 @@ func FaultWords() []FaultWord {
 		{"always-network", "it boots over the network whatever its BMC says", func(f *Faults) *bool { return &f.AlwaysNetwork }, true},
 		{"disk-first", "it boots from its disk whatever its BMC says", func(f *Faults) *bool { return &f.DiskFirst }, true},
 		{"other-nic", "from its next power-on, its primary NIC is another than its row says", func(f *Faults) *bool { return &f.OtherNIC }, true},
+		{"boot-loop", "its installed system does not start: it resets, and boots again", func(f *Faults) *bool { return &f.BootLoop }, true},
 	}
 }
 

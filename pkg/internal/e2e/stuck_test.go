@@ -18,10 +18,11 @@ func stuck() []struct {
 		fault string
 		words []string
 	}{
-		{"no-power", []string{"power"}},
-		{"unplugged", []string{"no DHCP", "cable"}},
-		{"no-dhcp", []string{"link is up", "VLAN"}},
-		{"no-tftp", []string{"TFTP"}},
+		{"bmc-deaf-power", []string{"BMC", "power"}},
+		{"no-power", []string{"powered but no DHCP"}},
+		{"unplugged", []string{"powered but no DHCP", "cable"}},
+		{"no-dhcp", []string{"link up but no DHCP"}},
+		{"no-tftp", []string{"DHCP but no TFTP"}},
 		{"tftp-stall", []string{"undionly.kpxe"}},
 		{"no-kernel", []string{"kernel"}},
 		{"no-checkin", []string{"agent"}},
@@ -30,20 +31,31 @@ func stuck() []struct {
 		{"write-error", []string{"input/output error"}},
 		{"no-callback", []string{"callback"}},
 		{"disk-first", []string{"boot order"}},
-		{"always-network", []string{"network"}},
+		{"always-network, boot-loop", []string{"wrong boot order", "again and again"}},
 	}
 }
 
 // TestFleetStuck has a server for each way to stand still, all in one run, and reads why from the outside.
 func TestFleetStuck(t *testing.T) {
-	settings := "scale: 0.1\nfleet: {firmware: bios, speed: 40M}\nnodes:\n"
+	settings := "scale: 0.1\nfleet: {firmware: bios}\nnodes:\n"
 	for i, c := range stuck() {
-		settings += fmt.Sprintf("  node-%d: {faults: [%s]}\n", i+1, c.fault)
+		speed := "8M"
+		if c.fault == "write-slow" {
+			speed = "80000"
+		}
+		settings += fmt.Sprintf("  node-%d: {speed: %s, faults: [%s]}\n", i+1, speed, c.fault)
 	}
 	s, image := newFleet(t, len(stuck()), settings, "RACKER_DEADLINES_NETBOOT=60s", "RACKER_DEADLINES_AGENT=60s",
 		"RACKER_DEADLINES_STALLED=60s", "RACKER_DEADLINES_BOOT=60s")
-	s.begin("bootstrap", "--provision", "image", "--image", image, "--yes", "--onfailure", "exclude", "--retries", "0", "--no-canary")
+	s.must(time.Minute, "image", "add", image, "--name", "os")
+	_, err := api.NewClient(s.socket()).SubmitRun(t.Context(), api.RunRequest{
+		Provision: "image", Image: "os", OnFailure: api.OnFailureAsk, Canary: api.CanaryOff,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	deadline := time.Now().Add(3 * time.Minute)
+	c := api.NewClient(s.socket()) // its view is what `racker node show` prints
 	open := stuck()
 	said := map[string]string{}
 	for n := range open {
@@ -53,19 +65,26 @@ func TestFleetStuck(t *testing.T) {
 		if time.Now().After(deadline) {
 			break
 		}
-		time.Sleep(200 * time.Millisecond) // between two looks at the whole rack
+		time.Sleep(time.Second) // between two looks at the whole rack
 		left = 0
-		for i, c := range open {
-			if said[c.fault] == "" {
+		for i, one := range open {
+			if said[one.fault] == "" {
 				continue
 			}
-			v := s.show(fmt.Sprintf("node-%d", i+1))
-			if names(v, c.words) {
-				t.Logf("%-15s %s", c.fault, v.Diagnosis)
-				said[c.fault] = ""
+			name := fmt.Sprintf("node-%d", i+1)
+			v, err := c.Node(t.Context(), name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if names(v, one.words) {
+				t.Logf("%-15s %s", one.fault, v.Diagnosis)
+				said[one.fault] = ""
+				if out := s.must(30*time.Second, "node", "show", name); !strings.Contains(flat(out), flat(v.Diagnosis)[:40]) {
+					t.Errorf("racker node show %s does not say so:\n%s", name, out)
+				}
 				continue
 			}
-			said[c.fault] = v.State + ": " + v.Diagnosis
+			said[one.fault] = fmt.Sprintf("%s: %s (%s)", v.State, v.Diagnosis, v.Reason)
 			left++
 		}
 	}
@@ -85,3 +104,6 @@ func names(v api.NodeView, words []string) bool {
 	}
 	return v.Diagnosis != ""
 }
+
+// flat takes the breaks out of a text that was wrapped.
+func flat(text string) string { return strings.Join(strings.Fields(text), " ") }

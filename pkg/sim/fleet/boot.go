@@ -47,8 +47,7 @@ func (s *session) boot(ctx context.Context) (reboot bool) {
 			}
 		}
 		if s.bootable() {
-			s.system(ctx)
-			return false
+			return s.start(ctx)
 		}
 		if only {
 			s.hang(ctx, "no bootable device")
@@ -99,10 +98,19 @@ func (s *session) network(ctx context.Context) (over, reboot bool) {
 	case end.kernel != nil:
 		return true, s.microkernel(ctx, end.kernel)
 	case end.left: // a program that starts the disk's system
-		s.system(ctx)
-		return true, false
+		return true, s.start(ctx)
 	}
 	return false, false
+}
+
+// start runs the installed system, and reports whether the server resets instead.
+func (s *session) start(ctx context.Context) (reset bool) {
+	if s.fault().BootLoop {
+		s.say("the system does not start")
+		return s.pause(ctx, s.node.hw.Boot) == nil
+	}
+	s.system(ctx)
+	return false
 }
 
 // solicit shows that the link is up, and asks for nothing.
