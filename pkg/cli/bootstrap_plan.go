@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -143,7 +144,7 @@ func (p *bootstrapPlan) show(o *bootstrapOptions) error {
 	if len(p.install) == 1 {
 		servers, disks = "1 server", "its install disk is"
 	}
-	fmt.Fprintf(io.Err, "Install %s on %s; %s %s:\n", stdio.Clean(o.Image), servers, disks, io.PaintErr(stdio.Bad, "ERASED"))
+	fmt.Fprintf(io.Err, "Install %s on %s; %s %s:\n", stdio.Clean(filepath.Base(o.Image)), servers, disks, io.PaintErr(stdio.Bad, "ERASED"))
 	t := io.Table("server", "mac", "bmc", "power", "state", "install disk").Spare(1, 4)
 	for i := range p.install {
 		n := &p.install[i]

@@ -161,10 +161,10 @@ func (e *Env) report(ctx context.Context, err error, words []string) int {
 	}
 	// Cleaned, since a node's log or a BMC's answer may be in it.
 	for text := range strings.Lines(message) {
-		e.IO.Errf("racker: %s %s\n", e.IO.PaintErr(stdio.Bad, "error:"), stdio.Clean(strings.TrimRight(text, "\n")))
+		e.IO.Errf("racker: %s %s\n", e.IO.PaintErr(stdio.Bad, "error:"), foldedErr(e.IO, strings.TrimRight(text, "\n"), len("racker: error: ")))
 	}
 	for _, hint := range found {
-		e.IO.Errf("racker: %s %s\n", e.IO.PaintErr(stdio.Warn, "hint:"), stdio.Clean(hint))
+		e.IO.Errf("racker: %s %s\n", e.IO.PaintErr(stdio.Warn, "hint:"), foldedErr(e.IO, hint, len("racker: hint: ")))
 	}
 	return code
 }

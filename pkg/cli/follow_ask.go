@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/racker-project/racker/pkg/api"
+	"github.com/racker-project/racker/pkg/stdio"
 )
 
 // questions is what a follower knows of the questions of its run.
@@ -71,7 +72,7 @@ func (f *follower) tellElsewhere(gone []api.Question) {
 	if len(gone) == 0 || f.ask.ended || f.view.State != runRunning {
 		return
 	}
-	f.line.print(cutList(wheres(gone)) + ": answered from elsewhere")
+	f.line.print(foldedErr(f.io, cutList(wheres(gone))+": answered from elsewhere", 0))
 }
 
 // tellWaiting says, where nobody can be asked, that the run waits for somebody.
@@ -101,7 +102,7 @@ func nodeName(q *api.Question) string {
 // waitingText says whom the question is about.
 func waitingText(open []api.Question, width int) string {
 	if len(open) == 1 {
-		return open[0].Where + " waits for an answer; the others go on."
+		return wrap(stdio.Clean(open[0].Where)+" waits for an answer; the others go on.", width)
 	}
 	names := wheres(open)
 	return wrap(fmt.Sprintf("%d servers wait for an answer: %s. The letter alone answers for all of them, followed by names for those.",
@@ -187,7 +188,7 @@ func (f *follower) answerByPolicy(open []api.Question) {
 				answer = api.OnFailureCancel
 			}
 		}
-		f.line.print(fmt.Sprintf("%s: %s", q.Where, answer))
+		f.line.print(stdio.Clean(q.Where) + ": " + answer)
 		f.send(answer, []api.Question{q})
 	}
 }
@@ -230,7 +231,7 @@ func (f *follower) sent(which []api.Question, errs []error) {
 		case errors.As(err, &refused) && refused.Code == codeLocked:
 			f.line.print(nodeName(&q) + ": answered from elsewhere")
 		default:
-			f.line.print(nodeName(&q) + ": the answer did not arrive: " + err.Error())
+			f.line.print(foldedErr(f.io, nodeName(&q)+": the answer did not arrive: "+err.Error(), 0))
 			delete(f.ask.settled, q.Node)
 			if f.onFailure == api.OnFailureRetry {
 				f.ask.tries[q.Node]--

@@ -48,7 +48,7 @@ func (f *follower) cancelRun() {
 				f.line.print("The run was not cancelled: " + err.Error())
 				return nil
 			}
-			f.line.print("The run is being cancelled; servers whose disk is being written are not interrupted.")
+			f.line.print("The run is being cancelled; disks that are being written are written to their end.")
 			f.replace(next)
 			return nil
 		}

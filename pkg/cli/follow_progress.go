@@ -135,7 +135,7 @@ func (f *follower) tellFailures(v *api.RunView) {
 			more++
 			continue
 		}
-		f.line.print(f.io.PaintErr(stdio.Bad, "×") + " " + stdio.Clean(text))
+		f.line.print(f.io.PaintErr(stdio.Bad, "×") + " " + foldedErr(f.io, text, 2))
 	}
 	if more > 0 {
 		f.line.print(fmt.Sprintf("%s and %d more: racker run show %s", f.io.PaintErr(stdio.Bad, "×"), more, v.ID))

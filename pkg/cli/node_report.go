@@ -28,8 +28,17 @@ func (r *nodePage) line(name, value string) {
 
 // folded gives text cleaned and, on a terminal, in lines that fit behind an indent.
 func folded(io *stdio.Streams, text string, indent int) string {
+	return foldedIf(io.OutTTY, io, text, indent)
+}
+
+// foldedErr is folded for stderr.
+func foldedErr(io *stdio.Streams, text string, indent int) string {
+	return foldedIf(io.ErrTTY, io, text, indent)
+}
+
+func foldedIf(tty bool, io *stdio.Streams, text string, indent int) string {
 	text = stdio.Clean(text)
-	if !io.OutTTY {
+	if !tty {
 		return text
 	}
 	return strings.ReplaceAll(wrap(text, max(io.Width()-indent, minFold)), "\n", "\n"+strings.Repeat(" ", indent))

@@ -147,9 +147,10 @@ func (o *nodeReprovisionOptions) show(n *api.NodeView) {
 	if n.Disk != nil && n.Disk.Path != "" {
 		disk = diskText(n.Disk)
 	}
-	fmt.Fprintf(o.IO.Err, "%s is %s, power %s\n  Install disk, %s: %s\n", stdio.Clean(cmp.Or(n.Where, n.Name)), stateText(n), dash(string(n.Power)),
-		o.IO.PaintErr(stdio.Bad, "ERASED"), stdio.Clean(disk))
+	const indent = 4
+	fmt.Fprintf(o.IO.Err, "%s is %s, power %s\n  Install disk, %s:\n    %s\n", stdio.Clean(cmp.Or(n.Where, n.Name)), stateText(n),
+		dash(string(n.Power)), o.IO.PaintErr(stdio.Bad, "ERASED"), foldedErr(o.IO, disk, indent))
 	if len(n.OtherOS) > 0 {
-		fmt.Fprintf(o.IO.Err, "  Not touched: %s\n", stdio.Clean(strings.Join(n.OtherOS, ", ")))
+		fmt.Fprintf(o.IO.Err, "  Not touched:\n    %s\n", foldedErr(o.IO, strings.Join(n.OtherOS, ", "), indent))
 	}
 }

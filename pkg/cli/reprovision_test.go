@@ -67,7 +67,7 @@ func TestReprovisionAsks(t *testing.T) {
 			if d := cmp.Diff(want, r.orders); d != "" {
 				t.Errorf("orders (-want +got):\n%s", d)
 			}
-			if shown := strings.Contains(errOut.String(), "Install disk, ERASED: /dev/vda, 8.0 GiB, virtio, serial disk1"); shown != (tt.tty || tt.code == 0) {
+			if shown := strings.Contains(errOut.String(), "Install disk, ERASED:\n    /dev/vda, 8.0 GiB, virtio, serial disk1"); shown != (tt.tty || tt.code == 0) {
 				t.Errorf("the disk is shown: %v\n%s", shown, errOut)
 			}
 		})

@@ -57,7 +57,7 @@ func (o *runListOptions) run(ctx context.Context) error {
 	}
 	t := o.IO.Table("run", "state", "image", "began", "ended", "reason").Spare(5, 2)
 	for _, r := range runs {
-		t.Row(r.ID, runStateText(&r), shortID(r.Image), moment(o.IO, o.Now(), r.Began), moment(o.IO, o.Now(), r.Ended), dash(r.Reason))
+		t.Row(r.ID, runStateText(&r), runImage(&r), moment(o.IO, o.Now(), r.Began), moment(o.IO, o.Now(), r.Ended), dash(r.Reason))
 		t.Color(1, runColor(r.State))
 	}
 	return t.Flush()
@@ -71,6 +71,14 @@ func runColor(state string) stdio.Color {
 		return stdio.Bad
 	}
 	return ""
+}
+
+// runImage shows the image of a run, or what a run without one does: it boots nodes.
+func runImage(v *api.RunView) string {
+	if v.Image == "" && v.Request.Provision != "" {
+		return "boot " + v.Request.Provision
+	}
+	return shortID(v.Image)
 }
 
 // shortID shows an image's ID whole, so that it can be given back, and cuts what is longer.
