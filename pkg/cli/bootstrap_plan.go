@@ -118,11 +118,7 @@ func (p *bootstrapPlan) nothing() error {
 	if len(p.running) == 0 {
 		return withHint(usageError("there is no server to install"), "racker node list")
 	}
-	var names []string
-	for i := range p.running {
-		names = append(names, p.running[i].Where)
-	}
-	return withHint(usageError("every server is on, and running servers are left alone: %s", strings.Join(names, ", ")),
+	return withHint(usageError("every server is on, and running servers are left alone: %s", places(p.running)),
 		"--power-cycle-running installs them all the same")
 }
 
@@ -136,6 +132,9 @@ func (p *bootstrapPlan) macs() []string {
 	return out
 }
 
+// longTable is how many rows a terminal may have scrolled away with the line above them.
+const longTable = 15
+
 // show prints the plan on stderr.
 func (p *bootstrapPlan) show(o *bootstrapOptions) error {
 	io := *o.IO
@@ -144,11 +143,12 @@ func (p *bootstrapPlan) show(o *bootstrapOptions) error {
 	if len(p.install) == 1 {
 		servers, disks = "1 server", "its install disk is"
 	}
-	fmt.Fprintf(io.Err, "Install %s on %s; %s %s:\n", stdio.Clean(filepath.Base(o.Image)), servers, disks, io.PaintErr(stdio.Bad, "ERASED"))
+	headline := fmt.Sprintf("Install %s on %s; %s %s", stdio.Clean(filepath.Base(o.Image)), servers, disks, io.PaintErr(stdio.Bad, "ERASED"))
+	fmt.Fprintln(io.Err, headline+":")
 	t := io.Table("server", "mac", "bmc", "power", "state", "install disk").Spare(1, 4)
 	for i := range p.install {
 		n := &p.install[i]
-		t.Row(cmp.Or(n.Where, n.Name), n.PrimaryMAC, yesNo(n.BMCReached), dash(string(n.Power)), n.State, planDisk(n))
+		t.Row(cmp.Or(n.Where, n.Name), n.PrimaryMAC, yesNo(n.BMCReached), dash(string(n.Power)), stateText(n), planDisk(n))
 		if !n.BMCReached {
 			t.Color(2, stdio.Bad)
 		}
@@ -156,16 +156,28 @@ func (p *bootstrapPlan) show(o *bootstrapOptions) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	for _, n := range p.running {
-		fmt.Fprintf(io.Err, "Already on, left alone: %s (--power-cycle-running installs it all the same)\n", stdio.Clean(n.Where))
+	if len(p.running) > 0 {
+		fmt.Fprintln(io.Err, foldedErr(&io, "Already on, left alone: "+places(p.running)+" (--power-cycle-running installs them all the same)", 2))
 	}
-	for _, n := range p.excluded {
-		fmt.Fprintf(io.Err, "Excluded: %s\n", stdio.Clean(n.Where))
+	if len(p.excluded) > 0 {
+		fmt.Fprintln(io.Err, foldedErr(&io, "Excluded: "+places(p.excluded), 2))
 	}
 	for _, rule := range runRules(&o.request, &io, o.Now()) {
 		fmt.Fprintln(io.Err, rule)
 	}
+	if io.ErrTTY && len(p.install) > longTable {
+		fmt.Fprintln(io.Err, headline)
+	}
 	return nil
+}
+
+// places lists where nodes are, of many only some.
+func places(nodes []api.NodeView) string {
+	var out []string
+	for i := range nodes {
+		out = append(out, cmp.Or(nodes[i].Where, nodes[i].Name))
+	}
+	return cutList(out)
 }
 
 // planDisk names the disk that is erased, as far as anybody knows before the server has booted the microkernel.

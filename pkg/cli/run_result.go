@@ -41,6 +41,9 @@ func runError(v *api.RunView) error {
 	if v.Reason != "" {
 		text += ": " + v.Reason
 	}
+	if out := excludedNames(v.Nodes); len(out) > 0 {
+		text += "\nexcluded: " + cutList(out)
+	}
 	for i := range bad[:min(manyFailures, len(bad))] {
 		text += "\n" + failure(&bad[i])
 	}
@@ -53,8 +56,21 @@ func runError(v *api.RunView) error {
 	}
 	const named = 3
 	var shows []string
+	if out := excludedNames(v.Nodes); len(out) > 0 {
+		text += "\nexcluded: " + cutList(out)
+	}
 	for i := range bad[:min(named, len(bad))] {
 		shows = append(shows, "racker node show "+bad[i].Name)
 	}
 	return withHint(err, strings.Join(shows, ", "))
+}
+
+func excludedNames(nodes []api.NodeView) []string {
+	var out []string
+	for i := range nodes {
+		if nodes[i].State == stateExcluded {
+			out = append(out, nodes[i].Name)
+		}
+	}
+	return out
 }

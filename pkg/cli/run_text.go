@@ -76,7 +76,7 @@ func heldText(nodes []api.NodeView) string {
 	if len(held) == 0 {
 		return ""
 	}
-	return "Held in the microkernel, nothing is written: " + stdio.Clean(cutList(held)) + "; bootstrap without --stop-at goes on"
+	return "Held in the microkernel, nothing is written: " + cutList(held) + "; bootstrap without --stop-at goes on"
 }
 
 // runResult prints a row per node of a run, who was left out, who is held, and what it asks.
@@ -90,7 +90,7 @@ func runResult(io *stdio.Streams, v *api.RunView, now time.Time) error {
 		}
 	}
 	if text := heldText(v.Nodes); text != "" {
-		if err := io.Outf("%s\n", text); err != nil {
+		if err := io.Outf("%s\n", folded(io, text, 2)); err != nil {
 			return err
 		}
 	}
