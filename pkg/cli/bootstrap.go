@@ -88,7 +88,7 @@ func (o *bootstrapOptions) flags(f *pflag.FlagSet) {
 	f.StringVar(&o.Provision, "provision", "image", "what to install: image")
 	f.StringVar(&o.Image, "image", "", "file of a disk image, or name or ID of one that was added before")
 	f.StringVar(&o.OnFailure, "onfailure", "", "when a server fails: ask, retry, exclude or cancel (default ask)")
-	f.IntVar(&o.Retries, "retries", defaultRetries, "how often a server is tried again, with --onfailure retry")
+	f.IntVar(&o.Retries, "retries", defaultRetries, "how often a server is tried again, with --onfailure retry or exclude")
 	f.StringVar(&o.Exclude, "exclude", "", "servers to leave out, separated by blanks: MACs, or any other name of a node")
 	f.StringArrayVar(&o.SSHKeys, "ssh-key", nil, "file of public SSH keys that may log in to the servers (may be repeated)")
 	f.BoolVar(&o.Canary, "canary", false, "bring one server per type to ready first (default with more than eight)")

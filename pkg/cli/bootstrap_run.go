@@ -66,6 +66,20 @@ func (o *bootstrapOptions) validate() error {
 	if err := checkRetries(o.Retries); err != nil {
 		return err
 	}
+	if err := o.fill(); err != nil {
+		return err
+	}
+	policy, err := failurePolicy(o.IO, o.OnFailure)
+	o.request.OnFailure = policy
+	if givenCode(err) != codeUsage && !o.Yes && !o.IO.CanPrompt() {
+		return withHint(withCode(codeNotConfirmed, errors.New("the install disks would be erased, and there is no terminal to ask on")),
+			"look at racker node list, then add --yes")
+	}
+	return err
+}
+
+// fill makes the request of the flags, but for what it takes the daemon to know.
+func (o *bootstrapOptions) fill() (err error) {
 	o.request = api.RunRequest{
 		Provision: o.Provision, Exclude: strings.Fields(o.Exclude), Retries: o.Retries, PowerCycleRunning: o.PowerCycleRunning,
 		StopAt: o.StopAt, MinReady: o.MinReady, CommandLineForAudit: o.commandLine,
@@ -76,22 +90,12 @@ func (o *bootstrapOptions) validate() error {
 	case o.NoCanary:
 		o.request.Canary = api.CanaryOff
 	}
-	var err error
 	if o.NotAfter != "" {
 		if o.request.NotAfter, o.relative, err = notAfter(o.NotAfter, o.Now()); err != nil {
 			return err
 		}
 	}
-	if o.request.SSHKeys, err = readSSHKeys(o.SSHKeys); err != nil {
-		return err
-	}
-	if o.request.OnFailure, err = failurePolicy(o.IO, o.OnFailure); givenCode(err) == codeUsage {
-		return err
-	}
-	if !o.Yes && !o.IO.CanPrompt() {
-		return withHint(withCode(codeNotConfirmed, errors.New("the install disks would be erased, and there is no terminal to ask on")),
-			"look at racker node list, then add --yes")
-	}
+	o.request.SSHKeys, err = readSSHKeys(o.SSHKeys)
 	return err
 }
 

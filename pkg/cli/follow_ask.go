@@ -61,7 +61,7 @@ func (f *follower) tellQuestions() {
 		f.tellWaiting(fresh)
 	default:
 		if len(fresh) > 0 || f.line.prompt == "" {
-			f.line.print(waitingText(open, f.io.Width()))
+			f.line.tell(waitingText(open, f.io.Width()))
 		}
 		f.prompt(choicesText(open))
 	}
@@ -72,13 +72,13 @@ func (f *follower) tellElsewhere(gone []api.Question) {
 	if len(gone) == 0 || f.ask.ended || f.view.State != runRunning {
 		return
 	}
-	f.line.print(foldedErr(f.io, cutList(wheres(gone))+": answered from elsewhere", 0))
+	f.line.tell(foldedErr(f.io, cutList(wheres(gone))+": answered from elsewhere", 0))
 }
 
 // tellWaiting says, where nobody can be asked, that the run waits for somebody.
 func (f *follower) tellWaiting(fresh []api.Question) {
 	if len(fresh) > 0 {
-		f.line.print(fmt.Sprintf("Waiting for an answer about %s: racker run wait %s on a terminal, or with --onfailure",
+		f.line.tell(fmt.Sprintf("Waiting for an answer about %s: racker run wait %s on a terminal, or with --onfailure",
 			cutList(wheres(fresh)), runWord(f.view.ID)))
 	}
 }
@@ -139,7 +139,7 @@ func (f *follower) answered(line string) {
 	}
 	which, answer, err := f.chosen(words)
 	if err != nil {
-		f.line.print(err.Error())
+		f.line.tell(err.Error())
 		f.prompt(choicesText(f.ask.open))
 		return
 	}
@@ -188,7 +188,7 @@ func (f *follower) answerByPolicy(open []api.Question) {
 				answer = api.OnFailureCancel
 			}
 		}
-		f.line.print(stdio.Clean(q.Where) + ": " + answer)
+		f.line.tell(stdio.Clean(q.Where) + ": " + answer)
 		f.send(answer, []api.Question{q})
 	}
 }
@@ -229,9 +229,9 @@ func (f *follower) sent(which []api.Question, errs []error) {
 		switch {
 		case err == nil:
 		case errors.As(err, &refused) && refused.Code == codeLocked:
-			f.line.print(nodeName(&q) + ": answered from elsewhere")
+			f.line.tell(nodeName(&q) + ": answered from elsewhere")
 		default:
-			f.line.print(foldedErr(f.io, nodeName(&q)+": the answer did not arrive: "+err.Error(), 0))
+			f.line.tell(foldedErr(f.io, nodeName(&q)+": the answer did not arrive: "+err.Error(), 0))
 			delete(f.ask.settled, q.Node)
 			if f.onFailure == api.OnFailureRetry {
 				f.ask.tries[q.Node]--

@@ -15,9 +15,9 @@ func (f *follower) interrupted() error {
 	if f.io.ErrTTY { // the terminal has echoed ^C
 		f.line.clear()
 	}
-	f.line.print("Detach? The run goes on in the daemon; Ctrl-C again detaches.")
+	f.line.tell("Detach? The run goes on in the daemon; Ctrl-C again detaches.")
 	if !f.canAsk() {
-		f.line.print(leftHint(f.view.ID))
+		f.line.tell(leftHint(f.view.ID))
 		return nil
 	}
 	f.prompt("[d]etach, [c]ancel the run, Enter to go on: ")
@@ -45,10 +45,10 @@ func (f *follower) cancelRun() {
 		next, err := f.runs.CancelRun(ctx, id)
 		return func() error {
 			if err != nil {
-				f.line.print("The run was not cancelled: " + err.Error())
+				f.line.tell("The run was not cancelled: " + err.Error())
 				return nil
 			}
-			f.line.print("The run is being cancelled; disks that are being written are written to their end.")
+			f.line.tell("The run is being cancelled; disks that are being written are written to their end.")
 			f.replace(next)
 			return nil
 		}

@@ -135,9 +135,9 @@ func (f *follower) tellFailures(v *api.RunView) {
 			more++
 			continue
 		}
-		f.line.print(f.io.PaintErr(stdio.Bad, "×") + " " + foldedErr(f.io, text, 2))
+		f.line.tell(f.io.PaintErr(stdio.Bad, "×") + " " + foldedErr(f.io, text, 2))
 	}
 	if more > 0 {
-		f.line.print(fmt.Sprintf("%s and %d more: racker run show %s", f.io.PaintErr(stdio.Bad, "×"), more, v.ID))
+		f.line.tell(fmt.Sprintf("%s and %d more: racker run show %s", f.io.PaintErr(stdio.Bad, "×"), more, v.ID))
 	}
 }

@@ -42,13 +42,13 @@ func (l *liveLine) show(text, detail string) {
 // end writes the line for good.
 func (l *liveLine) end(text string) {
 	if l.open || l.io.ErrTTY || text != l.last {
-		l.print(text)
+		l.tell(text)
 	}
 	l.open, l.last = false, ""
 }
 
-// print writes a line above what is shown.
-func (l *liveLine) print(text string) {
+// tell writes a line above what is shown.
+func (l *liveLine) tell(text string) {
 	if l.open || l.prompt != "" && l.io.ErrTTY {
 		fmt.Fprint(l.io.Err, eraseLine)
 	}

@@ -100,7 +100,7 @@ func (o *nodeReprovisionOptions) checked() (r api.Reprovision, err error) {
 	if r.OnFailure, err = failurePolicy(o.IO, o.OnFailure); givenCode(err) == codeUsage {
 		return r, err
 	}
-	if !(o.Yes && o.Wipe) && !o.IO.CanPrompt() {
+	if (!o.Yes || !o.Wipe) && !o.IO.CanPrompt() {
 		return r, withHint(withCode(codeNotConfirmed, errors.New("the install disks would be erased, and there is no terminal to ask on")),
 			"--yes alone never allows a wipe: look at racker node show, then add --yes --wipe")
 	}

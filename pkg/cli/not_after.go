@@ -1,9 +1,6 @@
 package cli
 
-import (
-	"fmt"
-	"time"
-)
+import "time"
 
 // notAfter reads when the last server may start: a time by RFC 3339, a time of day (today, or tomorrow when that is over
 // today), or how long from now. relative tells that the same words mean another time a moment later.
@@ -23,9 +20,4 @@ func notAfter(word string, now time.Time) (at time.Time, relative bool, err erro
 		return time.Time{}, false, usageError("--not-after %q: that is over", word)
 	}
 	return at.UTC().Truncate(time.Second), relative, nil
-}
-
-// untilText says when and in how long: "22:30:00 (in 2h15m0s)".
-func untilText(now, at time.Time) string {
-	return fmt.Sprintf("%s (in %s)", wallClock(now, at), at.Sub(now).Round(time.Second))
 }

@@ -56,9 +56,6 @@ func runError(v *api.RunView) error {
 	}
 	const named = 3
 	var shows []string
-	if out := excludedNames(v.Nodes); len(out) > 0 {
-		text += "\nexcluded: " + cutList(out)
-	}
 	for i := range bad[:min(named, len(bad))] {
 		shows = append(shows, "racker node show "+bad[i].Name)
 	}

@@ -30,6 +30,8 @@ func runRules(r *api.RunRequest, io *stdio.Streams, now time.Time) []string {
 	case "":
 	case api.OnFailureRetry:
 		add("On failure: retry, at most %d times", r.Retries)
+	case api.OnFailureExclude:
+		add("On failure: exclude, after %d retries", r.Retries)
 	default:
 		add("On failure: %s", stdio.Clean(r.OnFailure))
 	}
