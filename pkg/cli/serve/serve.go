@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 
 	"github.com/racker-project/racker/pkg/api"
@@ -36,6 +38,10 @@ type Options struct {
 // drain is how long scripts, kernels and TFTP transfers under way may go on after a stop.
 const drain = 30 * time.Second
 
+// memoryLimit is how much memory the garbage collector aims to keep the daemon in, in bytes: a management node is small, and
+// a thousand servers at once need less.
+const memoryLimit = 96 << 20
+
 // site is what is known before the first component is made.
 type site struct {
 	Options
@@ -54,6 +60,9 @@ type site struct {
 // Run is the daemon: it returns when ctx is done, or a component failed. Its error matches store.ErrLocked when another
 // racker holds the state.
 func Run(ctx context.Context, o Options) (err error) {
+	if debug.SetMemoryLimit(-1) == math.MaxInt64 { // GOMEMLIMIT wins
+		debug.SetMemoryLimit(memoryLimit)
+	}
 	dir := o.Settings.StateDir
 	for _, sub := range []string{"", "images", "microkernels", "logs/nodes"} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o750); err != nil {
