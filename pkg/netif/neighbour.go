@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -142,4 +145,20 @@ func probe(ctx context.Context, iface string, ip netip.Addr) error {
 	defer c.Close()
 	_, err = c.Write(nil)
 	return err
+}
+
+// thresholdFile is the setting of NeighbourLimit, arp(7).
+const thresholdFile = "/proc/sys/net/ipv4/neigh/default/gc_thresh3"
+
+// NeighbourLimit is how many entries the kernel's neighbour table may hold: beyond it, new neighbours are not reached.
+func NeighbourLimit() (int, error) {
+	b, err := os.ReadFile(thresholdFile)
+	if err != nil {
+		return 0, fmt.Errorf("neighbour table: %w", err)
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil {
+		return 0, fmt.Errorf("neighbour table: %s: %w", thresholdFile, err)
+	}
+	return n, nil
 }

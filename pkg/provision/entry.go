@@ -154,6 +154,7 @@ func (m *Machine) unwritable(err error) {
 	m.mu.Lock()
 	m.broken = text
 	m.mu.Unlock()
+	m.any.fire()
 	if err != nil {
 		m.log.Error("state not written", "err", err)
 		m.needs.Events.Publish(event.Event{Kind: event.Alarm, Message: text})

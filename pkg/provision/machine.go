@@ -39,8 +39,9 @@ type Machine struct {
 	streams *streams
 	kick    chan struct{} // holds one element when there may be a run that nobody drives
 
-	submits sync.Mutex // held from the check of an order until it is stored; taken before mu
-	any     signal     // fired at every change of anything
+	submits sync.Mutex          // held from the check of an order until it is stored; taken before mu
+	ordered map[rack.MAC]string // orders to single nodes under way; guarded by submits
+	any     signal              // fired at every change of anything
 
 	mu     sync.RWMutex
 	rows   *rows
@@ -69,6 +70,7 @@ func New(ctx context.Context, cfg Config, st store.Store, needs Needs, log *slog
 		cfg: cfg, store: st, needs: needs, log: log, logs: &nodeLogs{dir: cfg.LogDir},
 		pace: &pace{interval: cfg.PowerInterval}, streams: newStreams(cfg.ImageStreams),
 		kick: make(chan struct{}, 1), nodes: map[rack.MAC]*entry{}, runs: map[string]*run{},
+		ordered: map[rack.MAC]string{},
 	}
 	if err := load(ctx, st, nodeKeys, func(r *Record) { m.nodes[r.MAC] = newEntry(r) }); err != nil {
 		return nil, err

@@ -82,6 +82,23 @@ func (m *Machine) idle(word string) (*rack.Node, *Record, error) {
 	return n, m.record(n.Primary), nil
 }
 
+// reserve takes a server that no run is at work on for one order, until release is called.
+func (m *Machine) reserve(word, order string) (n *rack.Node, rec *Record, release func(), err error) {
+	m.submits.Lock()
+	defer m.submits.Unlock()
+	n, rec, err = m.idle(word)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	mac := n.Primary
+	m.ordered[mac] = order
+	return n, rec, func() {
+		m.submits.Lock()
+		defer m.submits.Unlock()
+		delete(m.ordered, mac)
+	}, nil
+}
+
 // done is the answer to an order that is done.
 func (m *Machine) done(n *rack.Node, changed bool, text string) api.OrderView {
 	return api.OrderView{Node: m.view(n), Changed: changed, Message: n.Where() + ": " + text, Code: codeDone}
@@ -92,12 +109,11 @@ func (m *Machine) Power(ctx context.Context, word string, o api.PowerOrder) (api
 	if o.Power != api.PowerOn && o.Power != api.PowerOff {
 		return api.OrderView{}, fmt.Errorf("power %q: want on or off: %w", o.Power, ErrRequest)
 	}
-	m.submits.Lock()
-	defer m.submits.Unlock()
-	n, rec, err := m.idle(word)
+	n, rec, release, err := m.reserve(word, "power")
 	if err != nil {
 		return api.OrderView{}, err
 	}
+	defer release()
 	if rec.State == Excluded && o.Power == api.PowerOn {
 		return api.OrderView{}, fmt.Errorf("%s is excluded; include it first: %w", n.Where(), ErrRequest)
 	}
@@ -124,8 +140,6 @@ func (m *Machine) Power(ctx context.Context, word string, o api.PowerOrder) (api
 
 // Exclude powers a node off and takes it out of all runs. A run that asks about it has its answer with that.
 func (m *Machine) Exclude(ctx context.Context, word string) (api.OrderView, error) {
-	m.submits.Lock()
-	defer m.submits.Unlock()
 	n, err := m.server(word)
 	if err != nil {
 		return api.OrderView{}, err
@@ -133,10 +147,11 @@ func (m *Machine) Exclude(ctx context.Context, word string) (api.OrderView, erro
 	if v, ok, err := m.excludeInRun(ctx, n); ok || err != nil {
 		return v, err
 	}
-	n, rec, err := m.idle(word)
+	n, rec, release, err := m.reserve(word, "exclude")
 	if err != nil {
 		return api.OrderView{}, err
 	}
+	defer release()
 	changed := rec.State != Excluded
 	if changed {
 		err = m.exclude(ctx, n.Primary, "excluded by the operator")
@@ -221,12 +236,11 @@ func (m *Machine) Include(ctx context.Context, word string) (api.OrderView, erro
 
 // Adopt takes a running node in as ready. Its BMC is asked, and nothing is ordered.
 func (m *Machine) Adopt(ctx context.Context, word string) (api.OrderView, error) {
-	m.submits.Lock()
-	defer m.submits.Unlock()
-	n, rec, err := m.idle(word)
+	n, rec, release, err := m.reserve(word, "adopt")
 	if err != nil {
 		return api.OrderView{}, err
 	}
+	defer release()
 	switch {
 	case rec.State == Ready:
 		return m.done(n, false, "it is ready already"), nil

@@ -253,3 +253,30 @@ func TestDeadlineStandsStill(t *testing.T) {
 		t.Errorf("code %d: %v", end.Code, states(end))
 	}
 }
+
+// TestStranger reports a known machine with another MAC.
+func TestStranger(t *testing.T) {
+	w := newWorld(t)
+	m := w.start(nil)
+	const uuid = "4c4c4544-0042-3510-8052-b4c04f4d3132"
+	if err := m.update(t.Context(), mac(2), func(r *Record) error {
+		r.Identity = &api.Identity{UUID: strings.ToUpper(uuid)}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.update(t.Context(), mac(3), func(r *Record) error {
+		r.Identity = &api.Identity{UUID: "00000000-0000-0000-0000-000000000000"}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	m.Stranger(mac(0x77), uuid)
+	m.Stranger(mac(0x78), "00000000-0000-0000-0000-000000000000")
+	if l := m.known(mac(2)); len(l.evidence) != 1 || !strings.Contains(l.evidence[0].Message, "racker node replace node-1 --primary "+mac(0x77).String()) {
+		t.Errorf("evidence %+v", l.evidence)
+	}
+	if l := m.known(mac(3)); len(l.evidence) != 0 {
+		t.Errorf("a UUID of zeros names a machine: %+v", l.evidence)
+	}
+}

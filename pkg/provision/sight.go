@@ -1,6 +1,7 @@
 package provision
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -123,4 +124,24 @@ func (m *Machine) views(list []*rack.Node) []api.NodeView {
 		out = append(out, v)
 	}
 	return out
+}
+
+// Stranger hears of a machine that nodes.csv does not list and that says in DHCP which machine it is (option 97). One
+// that is known under another MAC has a new NIC or mainboard, or boots from another NIC: its node's timeline says so.
+func (m *Machine) Stranger(mac rack.MAC, uuid string) {
+	if strings.Trim(uuid, "0f-") == "" { // boards whose maker left it out
+		return
+	}
+	for _, n := range m.inForce().list {
+		rec := m.record(n.Primary)
+		if rec == nil || rec.Identity == nil || !strings.EqualFold(rec.Identity.UUID, uuid) {
+			continue
+		}
+		m.note(n.Primary, event.Event{
+			Kind: event.Alarm, Fields: map[string]string{event.KeyMAC: mac.String()},
+			Message: fmt.Sprintf("its NIC has changed, or it boots from another: %s asks for an address with the UUID of %s (%s); if it is new: racker node replace %s --primary %s",
+				mac, n.Where(), n.Primary, n.Name, mac),
+		})
+		return
+	}
 }

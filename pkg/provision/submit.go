@@ -194,6 +194,11 @@ func (m *Machine) server(word string) (*rack.Node, error) {
 
 // free gives an error that names the order which a node has already, nil when none of them has one.
 func (m *Machine) free(nodes []rack.MAC) error {
+	for _, mac := range nodes {
+		if n, _ := m.node(mac); m.ordered[mac] != "" && n != nil {
+			return fmt.Errorf("%w: %s has the order %s", ErrBusy, n.Where(), m.ordered[mac])
+		}
+	}
 	for _, r := range m.open() {
 		in := make(map[rack.MAC]bool, len(r.Nodes))
 		for _, mac := range r.Nodes {

@@ -179,6 +179,9 @@ func (m *Machine) RunView(id string) (api.RunView, error) {
 // stages counts how far the nodes of a run are, by the names that racker has always printed.
 func stages(run *runRecord, nodes []api.NodeView) []api.Stage {
 	bmc := api.Stage{Name: "Checking BMC connectivity", Total: len(run.Nodes)}
+	if run.Request.Provision != provisionImage || run.Request.StopAt != "" {
+		return bootStages(run, nodes, bmc)
+	}
 	install := api.Stage{Name: "OS installation via PXE", Total: len(run.Nodes)}
 	bring := api.Stage{Name: "OS bring-up", Total: len(run.Nodes)}
 	var failed [3]bool
@@ -205,6 +208,29 @@ func stages(run *runRecord, nodes []api.NodeView) []api.Stage {
 		out[i].State = stageState(out[i], failed[i], over, i == 0 || out[i-1].State == "done", begun)
 	}
 	return out
+}
+
+// bootStages are those of a run that installs nothing.
+func bootStages(run *runRecord, nodes []api.NodeView, bmc api.Stage) []api.Stage {
+	boot := api.Stage{Name: "Boot into the microkernel", Total: len(run.Nodes)}
+	if run.Request.Provision == provisionDisk {
+		boot.Name = "Boot from disk"
+	}
+	failed := false
+	for _, n := range nodes {
+		at := State(n.State)
+		if at != CheckingBMC && (at != Failed || State(n.Step) != CheckingBMC) {
+			bmc.Done++
+		}
+		failed = failed || at == Failed
+		if n.Held || at == Ready || at == Known {
+			boot.Done++
+		}
+	}
+	over := run.State != runRunning
+	bmc.State = stageState(bmc, failed && !run.Checked, over, true, true)
+	boot.State = stageState(boot, failed, over, bmc.State == "done", run.Checked)
+	return []api.Stage{bmc, boot}
 }
 
 func stageOf(s State) int {

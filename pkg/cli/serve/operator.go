@@ -2,12 +2,14 @@ package serve
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"slices"
 
 	"github.com/racker-project/racker/pkg/api"
 	"github.com/racker-project/racker/pkg/dhcpd"
 	"github.com/racker-project/racker/pkg/image"
+	"github.com/racker-project/racker/pkg/netif"
 	"github.com/racker-project/racker/pkg/provision"
 )
 
@@ -27,6 +29,14 @@ func (o operator) Rack(context.Context) (api.RackView, error) {
 		v.Microkernel = k.ID
 	} else {
 		v.Warnings = append(slices.Clone(v.Warnings), err.Error())
+	}
+	if why := o.Trouble(); why != "" {
+		v.Warnings = append(slices.Clone(v.Warnings), why)
+	}
+	if limit, err := netif.NeighbourLimit(); err == nil && limit < 2*v.Nodes {
+		v.Warnings = append(slices.Clone(v.Warnings), fmt.Sprintf(
+			"the kernel's neighbour table holds %d entries, for %d servers and as many BMCs: sysctl net.ipv4.neigh.default.gc_thresh3=%d",
+			limit, v.Nodes, 4*v.Nodes))
 	}
 	for _, run := range o.Runs() {
 		if run.State != "running" {

@@ -27,7 +27,7 @@ func (w watcher) Packet(ctx context.Context, s dhcpd.Seen) {
 	e := event.Event{Kind: event.DHCPSeen, Message: dhcpText(s), Fields: dhcpFields(s)}
 	a, ok := w.machine.Assigned(s.MAC)
 	if !ok || a.Role != rack.RoleServer {
-		w.other(s.MAC, a.Role, e)
+		w.other(s, a.Role, e)
 		return
 	}
 	e.Fields[event.KeyRole] = event.RoleServer
@@ -48,7 +48,8 @@ func (w watcher) Packet(ctx context.Context, s dhcpd.Seen) {
 }
 
 // other is a packet that no server's primary NIC sent. It belongs to the timeline of the node whose row has the MAC.
-func (w watcher) other(mac rack.MAC, role string, e event.Event) {
+func (w watcher) other(s dhcpd.Seen, role string, e event.Event) {
+	mac := s.MAC
 	n := w.machine.Rack().Find(mac.String())
 	switch {
 	case n != nil && mac == n.BMC:
@@ -65,6 +66,7 @@ func (w watcher) other(mac rack.MAC, role string, e event.Event) {
 		if w.unknown.due(mac, time.Now()) {
 			e.Kind, e.Message = event.Unknown, "unknown machine "+mac.String()+": "+e.Message
 			w.events.Publish(e)
+			w.machine.Stranger(mac, s.Client.UUID)
 		}
 		return
 	}
