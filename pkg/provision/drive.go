@@ -239,42 +239,56 @@ func (m *Machine) finish(ctx context.Context, id string) error {
 	return err
 }
 
-// verdict tells how a run ended: 6 when BMCs alone were the fault, 3 when some of its servers are ready, 1 when none is.
-func (m *Machine) verdict(r *runRecord) (state string, code int) {
-	ready, bad, unreached, out := m.count(r)
-	all := ready == len(r.Nodes) && len(r.Skipped) == 0
-	if ready > 0 && (all || r.Request.MinReady > 0 && ready >= r.Request.MinReady) {
-		return runDone, 0
-	}
-	state = runFailed
-	if r.Stop && bad == 0 && out == 0 {
-		state = runCancelled
-	}
-	switch {
-	case ready == 0 && unreached > 0 && (bad == unreached || !r.Checked):
-		return state, 6
-	case ready > 0 || bad == 0 && (len(r.Skipped) > 0 || out > 0):
-		return state, 3
-	}
-	return state, 1
+// tally counts a run's nodes at its end.
+type tally struct {
+	reached   int // where the run wants them
+	failed    int
+	unreached int // of those that failed: for their BMC
+	out       int // excluded
 }
 
-// count counts a run's nodes that are where it wants them, that failed, that failed for their BMC, and that were excluded.
-func (m *Machine) count(r *runRecord) (ready, bad, unreached, out int) {
+func (m *Machine) tally(r *runRecord) (t tally) {
 	for _, mac := range r.Nodes {
 		rec := m.record(mac)
 		switch {
 		case rec == nil:
 		case rec.State == Excluded:
-			out++
+			t.out++
 		case rec.Run == r.ID && r.Checked && r.reached(rec):
-			ready++
+			t.reached++
 		case rec.State == Failed:
-			bad++
+			t.failed++
 			if rec.Unreached {
-				unreached++
+				t.unreached++
 			}
 		}
 	}
-	return ready, bad, unreached, out
+	return t
+}
+
+// verdict tells how a run ended: 6 when BMCs alone were the fault, 3 when some of its servers are where they should be, 1
+// when none is.
+func (m *Machine) verdict(r *runRecord) (state string, code int) {
+	t := m.tally(r)
+	if r.enough(t) {
+		return runDone, 0
+	}
+	state = runFailed
+	if r.Stop && t.failed == 0 && t.out == 0 {
+		state = runCancelled
+	}
+	left := t.out + len(r.Skipped)
+	switch {
+	case t.reached == 0 && t.unreached > 0 && (t.failed == t.unreached || !r.Checked):
+		return state, 6
+	case t.reached > 0, t.failed == 0 && left > 0:
+		return state, 3
+	}
+	return state, 1
+}
+
+// enough reports whether a run did what it was for: with all of its nodes, or with as many as the operator named.
+func (r *runRecord) enough(t tally) bool {
+	all := t.reached == len(r.Nodes) && len(r.Skipped) == 0
+	return t.reached > 0 && (all || r.Request.MinReady > 0 && t.reached >= r.Request.MinReady)
 }

@@ -40,7 +40,7 @@ const drain = 30 * time.Second
 
 // memoryLimit is how much memory the garbage collector aims to keep the daemon in, in bytes: a management node is small, and
 // a thousand servers at once need less.
-const memoryLimit = 120 << 20
+const memoryLimit = 104 << 20
 
 // site is what is known before the first component is made.
 type site struct {

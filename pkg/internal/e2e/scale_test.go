@@ -13,7 +13,7 @@ import (
 )
 
 // perNode is what each server of the scale benchmark is like: some minutes in all, whatever the size of the fleet.
-const perNode = "scale: 8\n"
+const perNode = "scale: 10\n"
 
 // goalScale is how much of the time of a few servers that of a thousand should be.
 const goalScale = 0.9
@@ -27,7 +27,7 @@ type usage struct {
 
 // measured takes a fleet from off to ready and gives what that cost the management node.
 func measured(t testing.TB, servers int) usage {
-	s, image := newFleet(t, servers, perNode, "RACKER_LIMITS_POWER_INTERVAL=15ms")
+	s, image := newFleet(t, servers, perNode, "RACKER_LIMITS_POWER_INTERVAL=10ms")
 	s.must(5*time.Minute, "image", "add", image, "--name", "os")
 	began := time.Now()
 	run := s.detached("--image", "os", "--no-canary")
