@@ -30,7 +30,7 @@ export HOME    := $(or $(HOME),$(CACHE)/home)
 LDFLAGS    := -X $(MODULE)/pkg/version.number=$(VERSION)
 GOBUILD    := CGO_ENABLED=0 $(GO) build -trimpath
 
-.PHONY: help deps build payload test test-vm bench fuzz lint fmt vet unit vm-path demo install clean
+.PHONY: help deps build payload test test-vm bench microbench fuzz lint fmt vet unit vm-path demo install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
@@ -71,8 +71,11 @@ vm-path: build payload ## one path through virtual machines
 test-vm: deps build payload ## every scenario in virtual machines (root, under 60 minutes)
 	RACKER_VM=1 $(GO) test -count=1 -p 1 -v -timeout 60m -run '^$(VM_TESTS)' ./...
 
-bench: ## benchmarks
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+bench: deps build payload ## benchmarks against a peer in the same run, one line each (root; a quiet machine)
+	@$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 40m ./pkg/internal/e2e | sed -n '/^bench: /p;/^# /p;/FAIL/p;/_test.go/p'; exit $${PIPESTATUS[0]}
+
+microbench: ## Go's own benchmarks of single packages
+	$(GO) test -run '^$$' -bench . -benchmem $$($(GO) list ./... | grep -v /pkg/internal/e2e)
 
 fuzz: ## every fuzz target, FUZZTIME (20s) each
 	@build/fuzz.sh '$(GO)' '$(FUZZTIME)'
