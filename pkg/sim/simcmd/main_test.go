@@ -77,7 +77,7 @@ func TestUsage(t *testing.T) {
 		{"unknown fault", []string{"fault", "--dir", dir, "node-1", "rain"}, result{2, "",
 			"racker-sim: error: usage: fault \"rain\": want bmc-mute, bmc-deaf-boot, bmc-deaf-power, bmc-no-timeout, unplugged, bmc-password, no-power, " +
 				"no-dhcp, no-tftp, tftp-stall, no-kernel, kernel-stall, no-checkin, agent-silent, write-slow, write-error, write-reboot, " +
-				"reply-lost, no-callback, always-network, disk-first, other-nic\n"}},
+				"reply-lost, no-callback, always-network, disk-first, other-nic, boot-loop\n"}},
 		{"no rack", []string{"status", "--dir", dir}, result{1, "",
 			"racker-sim: error: " + dir + ": no rack is up in this folder\nracker-sim: hint: racker-sim up --dir DIR --detach\n"}},
 		{"no rack to take down", []string{"down", "--dir", dir}, result{1, "",
