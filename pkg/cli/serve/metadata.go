@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"sync"
 
@@ -14,21 +15,40 @@ import (
 	"github.com/racker-project/racker/pkg/store"
 )
 
-// planKey is where the address plan is kept.
-const planKey = "plan"
+// Keys of the store: the address plan, and the rows that were right last.
+const (
+	planKey = "plan"
+	rowsKey = "rows"
+)
 
 // metadata reads nodes.csv and keeps the address plan in the store, so that no address ever moves.
 type metadata struct {
 	settings config.Settings
 	store    store.Store
-	mu       sync.Mutex
+	log      *slog.Logger
+
+	mu      sync.Mutex
+	started bool   // orders are taken, and want a file that is right
+	broken  string // why the file is not in force; empty when it is
 }
 
-// Load implements provision.Metadata.
+// Load implements provision.Metadata. A file that is wrong when the daemon starts does not keep it down: servers that boot
+// need it. The rows from before are in force then, until the file is right.
 func (m *metadata) Load(ctx context.Context, moved map[rack.MAC]rack.MAC) (*rack.Rack, *rack.Plan, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r, err := m.rows()
+	if err != nil && !m.started {
+		if r = m.kept(ctx); r != nil {
+			m.log.ErrorContext(ctx, "nodes.csv is wrong; the rows from before are in force", "err", err)
+			m.broken, err = err.Error(), nil
+		}
+	} else if err == nil {
+		m.broken = ""
+		if err := m.keep(ctx, r); err != nil {
+			return nil, nil, err
+		}
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -38,6 +58,51 @@ func (m *metadata) Load(ctx context.Context, moved map[rack.MAC]rack.MAC) (*rack
 	}
 	plan.Apply(r)
 	return r, plan, nil
+}
+
+// start ends the time in which the rows from before may stand in for a file that is wrong.
+func (m *metadata) start() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.started = true
+}
+
+// trouble says why nodes.csv is not in force; empty when it is.
+func (m *metadata) trouble() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.broken == "" {
+		return ""
+	}
+	return "the rows from before are in force, since nodes.csv is wrong: " + m.broken
+}
+
+// kept gives the rows that were right last; nil when there are none.
+func (m *metadata) kept(ctx context.Context) *rack.Rack {
+	kv, err := m.store.Get(ctx, rowsKey)
+	if err != nil {
+		return nil
+	}
+	r := new(rack.Rack)
+	if err := json.Unmarshal(kv.Value, r); err != nil || r.Management() == nil {
+		return nil
+	}
+	return r
+}
+
+// keep stores rows that are right, for a start with a file that is not.
+func (m *metadata) keep(ctx context.Context, r *rack.Rack) error {
+	b, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("keep the rows: %w", err)
+	}
+	if kv, err := m.store.Get(ctx, rowsKey); err == nil && string(kv.Value) == string(b) {
+		return nil
+	}
+	if _, err := m.store.Txn(ctx, nil, store.Put(rowsKey, b)); err != nil {
+		return fmt.Errorf("keep the rows: %w", err)
+	}
+	return nil
 }
 
 // rows reads nodes.csv with the machine's own interfaces in view.

@@ -16,9 +16,10 @@ import (
 // operator answers the operator API from the state machine and the DHCP server.
 type operator struct {
 	*provision.Machine
-	rack  api.RackView
-	dhcp  *dhcpd.Server
-	micro func() (provision.Microkernel, error)
+	metadata *metadata
+	rack     api.RackView
+	dhcp     *dhcpd.Server
+	micro    func() (provision.Microkernel, error)
 }
 
 // Rack implements daemon.Operator.
@@ -30,8 +31,10 @@ func (o operator) Rack(context.Context) (api.RackView, error) {
 	} else {
 		v.Warnings = append(slices.Clone(v.Warnings), err.Error())
 	}
-	if why := o.Trouble(); why != "" {
-		v.Warnings = append(slices.Clone(v.Warnings), why)
+	for _, why := range []string{o.Trouble(), o.metadata.trouble()} {
+		if why != "" {
+			v.Warnings = append(slices.Clone(v.Warnings), why)
+		}
 	}
 	if limit, err := netif.NeighbourLimit(); err == nil && limit < 2*v.Nodes {
 		v.Warnings = append(slices.Clone(v.Warnings), fmt.Sprintf(

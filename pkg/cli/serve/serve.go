@@ -81,7 +81,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	defer func() { err = errors.Join(err, record.Close()) }()
 	s := &site{Options: o, store: st, audit: record}
 	s.events = timeline.Open(timeline.Config{Dir: filepath.Join(dir, "logs"), Name: s.nodeName}, o.Log)
-	s.metadata = &metadata{settings: o.Settings, store: st}
+	s.metadata = &metadata{settings: o.Settings, store: st, log: o.Log}
 	parts, err := s.components(ctx)
 	if err != nil {
 		return err
@@ -108,6 +108,7 @@ func (s *site) components(ctx context.Context) ([]daemon.Component, error) {
 	if err := s.prepare(ctx); err != nil {
 		return nil, err
 	}
+	s.metadata.start()
 	w := watcher{machine: s.machine, events: s.events, unknown: newSeldom(), log: s.Log}
 	var parts []daemon.Component
 	dhcp, err := s.dhcp(w)
@@ -204,7 +205,7 @@ func (s *site) http(seen fetches) (*bootd.Server, error) {
 
 func (s *site) operator(dhcp *dhcpd.Server) operator {
 	plan := s.machine.Plan()
-	return operator{Machine: s.machine, dhcp: dhcp, micro: s.microkernel, rack: api.RackView{
+	return operator{Machine: s.machine, metadata: s.metadata, dhcp: dhcp, micro: s.microkernel, rack: api.RackView{
 		Network: plan.Prefix.String(), Server: plan.Server().String(), Interface: s.iface, Version: version.String(),
 	}}
 }

@@ -47,10 +47,16 @@ type rack interface {
 // Start brings a rack up for the time of the test. Without RACKER_VM=1 it skips the test.
 func Start(t testing.TB, r Rack) *Running {
 	t.Helper()
-	if os.Getenv("RACKER_VM") != "1" {
-		t.Skip("set RACKER_VM=1 for tests with virtual machines")
-	}
+	Long(t)
 	return StartAlways(t, r)
+}
+
+// Long skips a test that takes minutes, with virtual machines or a fleet, without RACKER_VM=1.
+func Long(t testing.TB) {
+	t.Helper()
+	if os.Getenv("RACKER_VM") != "1" {
+		t.Skip("set RACKER_VM=1 for tests that take minutes")
+	}
 }
 
 // StartAlways is Start without the condition, for a short test with one machine.
