@@ -114,7 +114,49 @@ func loopDevice(t testing.TB, file string, args ...string) string {
 			t.Errorf("detach %s: %v %s", dev, err, out)
 		}
 	})
+	if slices.Contains(args, "--partscan") {
+		nodes(t, filepath.Base(dev))
+	}
 	return dev
+}
+
+// nodes makes the device nodes of a disk's partitions until the end of the test, where nobody else does: the /dev of a
+// container is no devtmpfs.
+func nodes(t testing.TB, disk string) {
+	ctx, cancel := context.WithCancel(context.Background())
+	made := map[string]bool{}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for ctx.Err() == nil {
+			found, _ := filepath.Glob("/sys/class/block/" + disk + "p*") // none while there are no partitions
+			for _, dir := range found {
+				var major, minor uint32
+				if b, err := os.ReadFile(filepath.Join(dir, "dev")); err != nil {
+					continue
+				} else if _, err := fmt.Sscanf(string(b), "%d:%d", &major, &minor); err != nil {
+					continue
+				}
+				node := filepath.Join("/dev", filepath.Base(dir))
+				if unix.Mknod(node, unix.S_IFBLK|0o600, int(unix.Mkdev(major, minor))) == nil {
+					made[node] = true
+				}
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-done
+		for node := range made {
+			if err := os.Remove(node); err != nil {
+				t.Error(err)
+			}
+		}
+	})
 }
 
 // needRoot says whether loop devices can be made; the same tests run on regular files without it.

@@ -90,8 +90,8 @@ func (m *Machine) redeem(ctx context.Context, n *rack.Node, at State, p bootd.Pe
 	}
 	m.note(n.Primary, event.Event{Kind: event.AgentStep, Message: fmt.Sprintf("the agent %s checked in (%s, %s)",
 		in.Version, in.Identity.Firmware, in.Identity.Product)})
-	if at == Agent || !at.underway() {
-		// Rebooted in between, or failed after its write began: then the microkernel waits for orders.
+	if at == Agent || at == CheckingBMC || !at.underway() {
+		// Rebooted in between, failed after its write began, or a run has just taken it in: then the microkernel waits.
 		return m.update(ctx, n.Primary, bind)
 	}
 	return m.transition(ctx, n.Primary, Agent, bind)
@@ -144,6 +144,10 @@ func (m *Machine) mayWork(rec *Record) (may bool, freed <-chan struct{}) {
 		return true, nil
 	}
 	may, freed = m.streams.ask(rec.MAC)
+	if now := m.record(rec.MAC); now == nil || now.State != Agent && now.State != Installing {
+		m.streams.release(rec.MAC) // it went on in between, and nobody else would give this back
+		return false, freed
+	}
 	m.queue(rec.MAC, !may)
 	return may, freed
 }
@@ -186,7 +190,7 @@ func (r *Record) has(job string) bool {
 	if r.Job != nil {
 		return r.Job.ID == job
 	}
-	return r.Install != nil && r.Install.Job == job
+	return r.Done == job || r.Install != nil && r.Install.Job == job
 }
 
 // Blob implements bootd.Agents.

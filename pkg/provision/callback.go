@@ -52,10 +52,15 @@ func (m *Machine) ready(ctx context.Context, n *rack.Node, rec *Record, body api
 		return served(r)
 	}
 	m.note(n.Primary, event.Event{Kind: event.Callback, Message: "the installed system called back as " + body.HostName, Run: rec.Run})
-	if rec.State == Installed || rec.State == Booted || rec.late() {
+	if rec.State == Installed || rec.State == Booted || rec.late() || rec.tooLateToRetry() {
 		return m.transition(ctx, n.Primary, Ready, keep)
 	}
 	return m.update(ctx, n.Primary, keep)
+}
+
+// tooLateToRetry reports whether the node waits for its next attempt, though its install only now says that it is well.
+func (r *Record) tooLateToRetry() bool {
+	return r.State == CheckingBMC && r.Tries > 1 && r.Install != nil && r.Install.Complete && r.Callback == nil
 }
 
 // late reports whether the node is failed only because its installed system was slow to call back.

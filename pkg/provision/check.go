@@ -49,7 +49,7 @@ func (m *Machine) checkAll(ctx context.Context, id string) error {
 			continue
 		case rec.State == Failed && rec.Run == id:
 			bad++
-		case rec.State == CheckingBMC && seen.at[mac] != api.PowerOff && !r.Request.PowerCycleRunning && !rec.waits() && !r.Stop:
+		case rec.State == CheckingBMC && seen.at[mac] != api.PowerOff && !r.Request.PowerCycleRunning && !m.agentWaits(rec) && !r.Stop:
 			skipped = append(skipped, n.Where()+": it is on; --power-cycle-running takes it in")
 			if err := m.release(ctx, mac); err != nil {
 				return err
@@ -166,6 +166,7 @@ func (m *Machine) askBMC(ctx context.Context, id string, n *rack.Node, rec *Reco
 	case err == nil:
 		seen.set(n.Primary, p)
 		m.note(n.Primary, event.Event{Kind: event.BMCReading, Run: id, Message: "BMC: power is " + string(p)})
+		m.queue(n.Primary, true) // until it starts: others may be asked for long
 		return true, nil
 	case m.run(id).Stop:
 		return true, nil // cancelled: nobody waits for this BMC any more
@@ -196,24 +197,26 @@ func (m *Machine) release(ctx context.Context, mac rack.MAC) error {
 	if n == nil || rec.State == Failed || !rec.State.underway() {
 		return nil
 	}
-	to := Known
-	switch {
-	case rec.Job != nil && rec.Job.Began:
-		to = Failed
-	case rec.up():
-		to = Ready
-	}
+	to, why := rec.released()
 	return m.transition(ctx, mac, to, func(r *Record) error {
-		began := r.Job != nil && r.Job.Began
-		if began != (to == Failed) {
+		if began := r.Job != nil && r.Job.Began; began && to != Failed {
 			return errStale
 		}
-		if began {
-			r.Reason = "left alone by the run; an earlier one left its disk half written"
-		}
+		r.Reason = why
 		r.disarm()
 		return nil
 	})
+}
+
+// released is where a run leaves a node that it has not begun to install.
+func (r *Record) released() (to State, why string) {
+	switch {
+	case r.Job != nil && r.Job.Began:
+		return Failed, "left alone by the run; an earlier one left its disk half written"
+	case r.up() && r.State != CheckingBMC:
+		return Failed, "let go by the run after its system was shut down; racker node boot NODE disk brings it up"
+	}
+	return r.rest(), ""
 }
 
 // silentPause is the time between two questions to a BMC that does not answer.

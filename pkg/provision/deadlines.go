@@ -46,10 +46,11 @@ func (m *Machine) saveDeadlines(ctx context.Context) {
 		if rec == nil || !rec.State.underway() {
 			continue
 		}
-		m.alive(n.Primary, func(l *live) { all[n.Primary] = spent{rec.State, l.spent + time.Since(l.moved)} })
-	}
-	if len(all) == 0 {
-		return
+		m.alive(n.Primary, func(l *live) {
+			if !l.queued { // who stands in a queue spends nothing
+				all[n.Primary] = spent{rec.State, l.spent + time.Since(l.moved)}
+			}
+		})
 	}
 	if _, err := m.store.Txn(ctx, nil, put(deadlinesKey, all)); err != nil {
 		m.log.WarnContext(ctx, "deadlines not stored", "err", err)
@@ -105,7 +106,8 @@ func (m *Machine) timeLeft(rec *Record) time.Duration {
 	limit := m.limit(rec)
 	left := limit
 	m.alive(rec.MAC, func(l *live) {
-		if !l.queued {
+		// An agent that is not there any more does not wait for a stream.
+		if !l.queued || rec.State == Agent && time.Since(l.heard) > agentPatience {
 			left = limit - l.spent - time.Since(l.moved)
 		}
 	})

@@ -67,7 +67,9 @@ func (m *Machine) carry(ctx context.Context, id string) error {
 
 // drive carries a run from where it is to its end. It returns early, with the run still open, when ctx is done.
 func (m *Machine) drive(ctx context.Context, id string) error {
-	if !m.run(id).Checked {
+	if r := m.run(id); r == nil || r.State != runRunning {
+		return nil // over, and only its end could not be written down in full
+	} else if !r.Checked {
 		if err := m.checkAll(ctx, id); err != nil || ctx.Err() != nil {
 			return err
 		}
@@ -81,7 +83,10 @@ func (m *Machine) drive(ctx context.Context, id string) error {
 	if err := m.finish(ctx, id); err != nil {
 		return err
 	}
-	return m.trim(ctx)
+	if err := m.trim(ctx); err != nil {
+		m.log.WarnContext(ctx, "old runs not forgotten", "err", err)
+	}
+	return nil
 }
 
 // driveAll drives the canaries first, where the run has them, and then everybody.
@@ -125,10 +130,7 @@ func (r *runRecord) reached(rec *Record) bool {
 	if r.Request.StopAt == api.StopAtAgent {
 		return rec.held()
 	}
-	if r.Request.Provision != provisionImage {
-		return rec.Served == r.ID
-	}
-	return rec.State == Ready
+	return rec.Served == r.ID && (rec.State == Ready || r.Request.Provision != provisionImage)
 }
 
 // pickCanaries gives one node of each type, the first in the file.
@@ -139,7 +141,7 @@ func (m *Machine) pickCanaries(r *runRecord, nodes []rack.MAC) []rack.MAC {
 	var out []rack.MAC
 	types := map[string]bool{}
 	for _, mac := range nodes {
-		if n, _ := m.node(mac); n != nil && !types[n.Type] {
+		if n, rec := m.node(mac); n != nil && rec.State == CheckingBMC && !types[n.Type] {
 			types[n.Type] = true
 			out = append(out, mac)
 		}

@@ -132,7 +132,7 @@ func (r *Record) enter(to, from State, now time.Time) {
 func (m *Machine) entered(e *entry, mac rack.MAC, rec *Record) {
 	e.mu.Lock()
 	e.live.progress = nil
-	e.live.moved, e.live.spent = time.Now(), 0
+	e.live.moved, e.live.spent, e.live.queued = time.Now(), 0, false
 	e.mu.Unlock()
 	if !rec.streaming() {
 		m.streams.release(mac)

@@ -38,9 +38,9 @@ func decide(r *runRecord, rec *Record) string {
 func (m *Machine) failed(ctx context.Context, r *runRecord, n *rack.Node, rec *Record, node, run <-chan struct{}) (over bool, err error) {
 	switch decide(r, rec) {
 	case api.OnFailureRetry:
-		return false, m.again(ctx, r, rec, run)
+		return false, m.again(ctx, r, rec, node, run)
 	case api.OnFailureExclude:
-		return false, m.exclude(ctx, n.Primary, "left out by run "+r.ID+": "+rec.Reason)
+		return false, m.exclude(ctx, n.Primary, "left out by run "+r.ID+": "+rec.Reason, notServed)
 	case api.OnFailureAsk:
 		return false, m.ask(ctx, r, rec, node, run)
 	}
@@ -57,8 +57,17 @@ func (m *Machine) retryPause(tries int) time.Duration {
 	return d/2 + rand.N(d)
 }
 
-// again starts a failed node's next attempt after a pause. A run that changes meanwhile is looked at anew.
-func (m *Machine) again(ctx context.Context, r *runRecord, rec *Record, run <-chan struct{}) error {
+// notServed keeps a run's hands off a node that called back late: it is ready now, and what was decided about its failure
+// holds no more.
+func notServed(r *Record) error {
+	if r.Served == r.Run {
+		return errStale
+	}
+	return nil
+}
+
+// again starts a failed node's next attempt after a pause. A run or a node that changes meanwhile is looked at anew.
+func (m *Machine) again(ctx context.Context, r *runRecord, rec *Record, node, run <-chan struct{}) error {
 	t := time.NewTimer(m.retryPause(rec.Tries))
 	defer t.Stop()
 	for changed := run; ; {
@@ -71,8 +80,10 @@ func (m *Machine) again(ctx context.Context, r *runRecord, rec *Record, run <-ch
 					return errStale
 				}
 				next.Tries++
-				return nil
+				return notServed(next)
 			})
+		case <-node:
+			return nil
 		case <-changed:
 			if r, changed = m.runAt(r.ID); decide(r, rec) != api.OnFailureRetry {
 				return nil
@@ -189,10 +200,14 @@ func (m *Machine) answer(r *runRecord, nodes []rack.MAC, answer string) error {
 }
 
 // exclude takes a node out of all runs. Its order goes, unless its disk is half written, and its power-off is due.
-func (m *Machine) exclude(ctx context.Context, mac rack.MAC, why string) error {
+// unless gives an error to leave the node as it is; nil for always.
+func (m *Machine) exclude(ctx context.Context, mac rack.MAC, why string, unless func(*Record) error) error {
 	return m.transition(ctx, mac, Excluded, func(r *Record) error {
 		r.Reason, r.Fence = why, fenceDue
 		r.disarm()
+		if unless != nil {
+			return unless(r)
+		}
 		return nil
 	})
 }
@@ -207,10 +222,10 @@ func (m *Machine) fence(ctx context.Context, n *rack.Node, rec *Record) error {
 	if !ok {
 		why = errNoBMCAddress.Error()
 	} else {
-		pctx, cancel := context.WithTimeout(ctx, m.cfg.Deadlines.Power)
-		defer cancel()
-		err := m.softly(pctx, n, addr, rec)
+		err := m.softly(ctx, n, addr, rec)
 		if err == nil {
+			pctx, cancel := context.WithTimeout(ctx, m.cfg.Deadlines.Power)
+			defer cancel()
 			err = m.needs.BMCs.SetPower(pctx, n, addr, false)
 		}
 		if ctx.Err() != nil {

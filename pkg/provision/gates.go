@@ -16,16 +16,16 @@ type pace struct {
 	next time.Time
 }
 
-// turn gives how long to wait until the caller's turn, which it takes.
+// turn takes the turn when there is one now, and gives 0. Else it gives how long to wait before asking again: nothing is
+// reserved for who may not come.
 func (p *pace) turn(now time.Time) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	at := p.next
-	if at.Before(now) {
-		at = now
+	if now.Before(p.next) {
+		return p.next.Sub(now)
 	}
-	p.next = at.Add(p.interval)
-	return at.Sub(now)
+	p.next = now.Add(p.interval)
+	return 0
 }
 
 // streams bounds how many nodes read an image at a time. Those that wait are served in the order in which they asked.

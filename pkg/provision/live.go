@@ -17,6 +17,7 @@ type live struct {
 	moved    time.Time     // progress or a transition, last
 	spent    time.Duration // time in this state before the daemon was started again
 	powered  time.Time     // when this daemon turned it on
+	orders   string        // the attempt for which it was turned on
 	progress *api.Progress
 	power    api.Power
 	reached  bool

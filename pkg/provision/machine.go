@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/racker-project/racker/pkg/rack"
 	"github.com/racker-project/racker/pkg/store"
@@ -41,6 +42,7 @@ type Machine struct {
 
 	submits sync.Mutex          // held from the check of an order until it is stored; taken before mu
 	ordered map[rack.MAC]string // orders to single nodes under way; guarded by submits
+	began   time.Time           // when New was called
 	any     signal              // fired at every change of anything
 
 	mu     sync.RWMutex
@@ -70,7 +72,7 @@ func New(ctx context.Context, cfg Config, st store.Store, needs Needs, log *slog
 		cfg: cfg, store: st, needs: needs, log: log, logs: &nodeLogs{dir: cfg.LogDir},
 		pace: &pace{interval: cfg.PowerInterval}, streams: newStreams(cfg.ImageStreams),
 		kick: make(chan struct{}, 1), nodes: map[rack.MAC]*entry{}, runs: map[string]*run{},
-		ordered: map[rack.MAC]string{},
+		ordered: map[rack.MAC]string{}, began: time.Now(),
 	}
 	if err := load(ctx, st, nodeKeys, func(r *Record) { m.nodes[r.MAC] = newEntry(r) }); err != nil {
 		return nil, err

@@ -46,9 +46,6 @@ func (m *Machine) Boot(ctx context.Context, word string, o api.BootOrder) (api.R
 	if o.Target != api.BootDisk && o.Target != api.BootInventory {
 		return api.RunView{}, fmt.Errorf("boot target %q: want disk or inventory: %w", o.Target, ErrRequest)
 	}
-	if rec := m.record(n.Primary); rec != nil && rec.Install != nil && !rec.Install.Complete {
-		return api.RunView{}, fmt.Errorf("the disk of %s is half written; reprovision it: %w", n.Where(), ErrRequest)
-	}
 	return m.order(ctx, n, api.RunRequest{Provision: o.Target, OnFailure: api.OnFailureCancel})
 }
 
@@ -154,7 +151,7 @@ func (m *Machine) Exclude(ctx context.Context, word string) (api.OrderView, erro
 	defer release()
 	changed := rec.State != Excluded
 	if changed {
-		err = m.exclude(ctx, n.Primary, "excluded by the operator")
+		err = m.exclude(ctx, n.Primary, "excluded by the operator", nil)
 	} else {
 		err = m.update(ctx, n.Primary, func(r *Record) error { // once more: it may be on by now
 			r.Fence = fenceDue
@@ -180,7 +177,8 @@ func (m *Machine) excludeInRun(ctx context.Context, n *rack.Node) (v api.OrderVi
 			if _, err := m.Answer(ctx, r.ID, api.Answer{Node: q.Node, Answer: api.OnFailureExclude}); err != nil {
 				return v, false, err
 			}
-			if err := m.untilFenced(ctx, n.Primary); err != nil {
+			fenced, err := m.untilFenced(ctx, r.ID, n.Primary)
+			if err != nil || !fenced {
 				return v, false, err
 			}
 			return m.excluded(n, true), true, nil
@@ -189,16 +187,24 @@ func (m *Machine) excludeInRun(ctx context.Context, n *rack.Node) (v api.OrderVi
 	return v, false, nil
 }
 
-func (m *Machine) untilFenced(ctx context.Context, mac rack.MAC) error {
+// untilFenced waits until a run has excluded a node, and tells whether it did: the run may be cancelled, or the node call
+// back, before that.
+func (m *Machine) untilFenced(ctx context.Context, run string, mac rack.MAC) (bool, error) {
 	for {
 		changed := m.entry(mac).changed.next()
-		if rec := m.record(mac); rec.State == Excluded && rec.Fence != fenceDue {
-			return nil
+		r, runChanged := m.runAt(run)
+		rec := m.record(mac)
+		switch {
+		case rec.State == Excluded && rec.Fence != fenceDue:
+			return true, nil
+		case rec.State != Excluded && (rec.State != Failed || r == nil || r.Stop || r.State != runRunning):
+			return false, nil
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return false, ctx.Err()
 		case <-changed:
+		case <-runChanged:
 		}
 	}
 }
@@ -222,6 +228,9 @@ func (m *Machine) Include(ctx context.Context, word string) (api.OrderView, erro
 	}
 	if rec.State != Excluded {
 		return m.done(n, false, "it was not excluded"), nil
+	}
+	if rec.Fence == fenceDue {
+		return api.OrderView{}, fmt.Errorf("%w: %s is just being powered off", ErrBusy, n.Where())
 	}
 	to := rec.rest()
 	err = m.transition(ctx, n.Primary, to, func(r *Record) error {

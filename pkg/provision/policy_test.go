@@ -136,7 +136,16 @@ func TestCanaries(t *testing.T) {
 	w := newWorld(t)
 	w.csv = strings.Replace(w.csv, "01:03,,,", "01:03,,big,", 1)
 	m := w.start(nil)
-	servers := []rack.MAC{mac(2), mac(3)}
+	servers := []rack.MAC{mac(2), mac(3), mac(4)}
+	w.csv += "52:54:00:00:00:04,52:54:00:00:01:04,,third,\n"
+	if err := m.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, mac := range servers[:2] { // the third was excluded in the check
+		if err := m.transition(t.Context(), mac, CheckingBMC, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
 	nodes := []string{}
 	for _, mac := range m.pickCanaries(&runRecord{Request: api.RunRequest{Canary: api.CanaryOn}}, servers) {
 		nodes = append(nodes, mac.String())
@@ -239,12 +248,11 @@ func TestOneStreamAtATime(t *testing.T) {
 func TestPace(t *testing.T) {
 	p := &pace{interval: time.Second}
 	now := time.Now()
-	for i, want := range []time.Duration{0, time.Second, 2 * time.Second} {
-		if got := p.turn(now); got != want {
-			t.Errorf("turn %d after %s, want %s", i, got, want)
+	for i, step := range []struct{ at, want time.Duration }{
+		{0, 0}, {0, time.Second}, {400 * time.Millisecond, 600 * time.Millisecond}, {time.Second, 0}, {time.Hour, 0},
+	} {
+		if got := p.turn(now.Add(step.at)); got != step.want {
+			t.Errorf("question %d: wait %s, want %s", i, got, step.want)
 		}
-	}
-	if got := p.turn(now.Add(time.Hour)); got != 0 {
-		t.Errorf("an hour later one waits %s", got)
 	}
 }

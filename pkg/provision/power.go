@@ -3,7 +3,9 @@ package provision
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/racker-project/racker/pkg/api"
@@ -11,7 +13,10 @@ import (
 	"github.com/racker-project/racker/pkg/rack"
 )
 
-var errNoBMCAddress = errors.New("its BMC has no address in the plan")
+var (
+	errNoBMCAddress = errors.New("its BMC has no address in the plan")
+	errHalfWritten  = errors.New("its disk is half written, and must not be booted")
+)
 
 // agentPatience is how long after its last word an agent that was held is taken to be there.
 const agentPatience = 2*longPoll + 10*time.Second
@@ -25,29 +30,46 @@ const (
 
 // start lets a checked node begin when it is its turn, unless that is too late.
 func (m *Machine) start(ctx context.Context, r *runRecord, n *rack.Node, rec *Record) error {
-	if at := r.Request.NotAfter; !at.IsZero() && time.Now().After(at) {
-		return m.tooLate(ctx, r, n)
-	}
-	if rec.waits() && time.Since(m.known(n.Primary).heard) < agentPatience {
+	if r.Request.Provision != provisionDisk && rec.waits() && time.Since(m.known(n.Primary).heard) < agentPatience {
 		return m.arm(ctx, r, n.Primary, Agent)
 	}
 	m.queue(n.Primary, true)
-	defer m.queue(n.Primary, false)
-	turn := time.NewTimer(m.pace.turn(time.Now()))
-	defer turn.Stop()
+	e := m.entry(n.Primary)
 	for {
+		node := e.changed.next()
 		r, changed := m.runAt(r.ID)
-		if r.Stop {
+		if r.Stop || e.rec.Load().State != CheckingBMC { // it called back, late
 			return nil
 		}
+		if at := r.Request.NotAfter; !at.IsZero() && time.Now().After(at) {
+			return m.tooLate(ctx, r, n)
+		}
+		wait := m.pace.turn(time.Now())
+		if wait == 0 {
+			return m.arm(ctx, r, n.Primary, Powering)
+		}
+		turn := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
-			return nil
 		case <-turn.C:
-			return m.arm(ctx, r, n.Primary, Powering)
 		case <-changed:
+		case <-node:
+		}
+		turn.Stop()
+		if ctx.Err() != nil {
+			return nil
 		}
 	}
+}
+
+// agentWaits reports whether an agent that was held is there to take the next job. For a while after the daemon was
+// started that is taken for granted: it has not had the time to say so.
+func (m *Machine) agentWaits(rec *Record) bool {
+	heard := m.known(rec.MAC).heard
+	if heard.IsZero() {
+		heard = m.began
+	}
+	return rec.waits() && time.Since(heard) < agentPatience
 }
 
 // waits reports whether an agent that was held in the microkernel can take the next job.
@@ -88,8 +110,11 @@ func (m *Machine) arm(ctx context.Context, run *runRecord, mac rack.MAC, to Stat
 			r.Session = nil
 		}
 		r.Job = run.job()
-		if r.Job != nil {
+		switch {
+		case r.Job != nil:
 			r.Job.Began = began
+		case began:
+			return errHalfWritten
 		}
 		return nil
 	})
@@ -110,16 +135,23 @@ func (r *runRecord) job() *Job {
 }
 
 // powerUp brings the node to its boot: verified off, boot device set and read back, on. Each order is idempotent, so
-// that a daemon that died in between does it again.
+// that a daemon that died in between does it again. A node that is on its way already, by the token of its job, or by what
+// this daemon ordered for this attempt before, is not ordered again.
 func (m *Machine) powerUp(ctx context.Context, n *rack.Node, rec *Record) error {
+	attempt := fmt.Sprintf("%s %d %s", rec.Run, rec.Tries, rec.jobID())
+	if booted := rec.Job != nil && rec.Job.Token != (Token{}); booted || m.known(n.Primary).orders == attempt {
+		return m.poweredUp(ctx, n, rec)
+	}
 	addr, ok := m.bmcAddr(n)
 	if !ok {
 		return m.failIn(ctx, n.Primary, Powering, func(r *Record) { r.Reason = errNoBMCAddress.Error() })
 	}
-	if err := m.softly(ctx, n, addr, rec); err != nil {
-		return m.notPowered(ctx, n, err)
+	octx, stop := m.whilePowering(ctx, rec)
+	defer stop()
+	if err := m.softly(octx, n, addr, rec); err != nil || octx.Err() != nil {
+		return m.notPowered(octx, n, err)
 	}
-	pctx, cancel := context.WithTimeout(ctx, m.cfg.Deadlines.Power)
+	pctx, cancel := context.WithTimeout(octx, m.cfg.Deadlines.Power)
 	defer cancel()
 	network, device := rec.Job != nil, "the disk"
 	if network {
@@ -137,19 +169,59 @@ func (m *Machine) powerUp(ctx context.Context, n *rack.Node, rec *Record) error 
 		}},
 	}
 	for _, o := range orders {
-		if err := o.do(); err != nil || ctx.Err() != nil {
-			return m.notPowered(ctx, n, err)
+		if err := o.do(); err != nil || octx.Err() != nil {
+			return m.notPowered(octx, n, err)
 		}
 		m.note(n.Primary, event.Event{Kind: event.BMCReading, Run: rec.Run, Message: saidBMC + o.said})
 	}
 	m.reading(n.Primary, api.PowerOn, nil)
+	m.alive(n.Primary, func(l *live) { l.orders = attempt })
+	return m.poweredUp(ctx, n, rec)
+}
+
+// jobID is empty for a node without a job.
+func (r *Record) jobID() string {
+	if r.Job == nil {
+		return ""
+	}
+	return r.Job.ID
+}
+
+// poweredUp takes a node that was switched on further.
+func (m *Machine) poweredUp(ctx context.Context, n *rack.Node, rec *Record) error {
 	switch {
-	case network:
+	case rec.Job != nil:
 		return m.transition(ctx, n.Primary, Netbooting, nil)
 	case rec.Install != nil:
 		return m.transition(ctx, n.Primary, Installed, nil)
 	}
 	return m.transition(ctx, n.Primary, rec.rest(), served)
+}
+
+// whilePowering gives a context that ends when the node goes on by itself: its agent may check in while a BMC is slow, and
+// from then on no order may reach it. stop ends the watch and waits for it.
+func (m *Machine) whilePowering(ctx context.Context, rec *Record) (octx context.Context, stop func()) {
+	octx, cancel := context.WithCancel(ctx)
+	var watch sync.WaitGroup
+	e := m.entry(rec.MAC)
+	watch.Go(func() {
+		for {
+			changed := e.changed.next()
+			if now := e.rec.Load(); now.State != Powering || now.jobID() != rec.jobID() || now.Session != nil {
+				cancel()
+				return
+			}
+			select {
+			case <-octx.Done():
+				return
+			case <-changed:
+			}
+		}
+	})
+	return octx, func() {
+		cancel()
+		watch.Wait()
+	}
 }
 
 // notPowered fails a node whose BMC did not do as told. The server may have checked in by now: then it is on, whatever
@@ -166,8 +238,8 @@ func (m *Machine) notPowered(ctx context.Context, n *rack.Node, err error) error
 // softly shuts a system down that is up, before its power is cut. A system that does not obey is no error: its power
 // will be cut. The error is a BMC's that cannot be asked.
 func (m *Machine) softly(ctx context.Context, n *rack.Node, addr netip.Addr, rec *Record) error {
-	if !rec.up() {
-		return nil
+	if !rec.up() || m.known(n.Primary).powered.After(rec.Since) {
+		return nil // there is none, or it was shut down before
 	}
 	p, err := m.needs.BMCs.Power(ctx, n, addr)
 	if err != nil || p != api.PowerOn {

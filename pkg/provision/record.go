@@ -30,6 +30,8 @@ type Record struct {
 	Adopted bool `json:"adopted,omitempty"`
 	// Job is the armed order; nil when the node has none and boots from its disk.
 	Job *Job `json:"job,omitempty"`
+	// Done is the last job that ended well: the report of its last step may come again, when the reply was lost.
+	Done string `json:"done,omitempty"`
 	// Session is the agent that is on the node now, if any. It outlives a job that failed, so that the agent stays
 	// reachable for orders.
 	Session *Session `json:"session,omitempty"`
@@ -127,7 +129,7 @@ func (r *Record) disarm() {
 
 // up reports whether there is a system on the node that came up before.
 func (r *Record) up() bool {
-	if r.Install == nil {
+	if r.Adopted || r.Install == nil {
 		return r.Adopted
 	}
 	return r.Install.Complete && (r.Install.Plain || r.Callback != nil)

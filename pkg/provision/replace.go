@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/racker-project/racker/pkg/api"
@@ -60,9 +59,19 @@ func (m *Machine) Replace(ctx context.Context, word string, o api.Replace) (api.
 }
 
 func (m *Machine) replacements(ctx context.Context) ([]*replacement, error) {
+	return replacements(ctx, m.store)
+}
+
+func replacements(ctx context.Context, st store.Store) ([]*replacement, error) {
 	var out []*replacement
-	err := load(ctx, m.store, replaceKeys, func(r *replacement) { out = append(out, r) })
+	err := load(ctx, st, replaceKeys, func(r *replacement) { out = append(out, r) })
 	return out, err
+}
+
+// Moves tells which MACs take over from which by the replacements that were ordered and not taken yet.
+func Moves(ctx context.Context, st store.Store) (map[rack.MAC]rack.MAC, error) {
+	list, err := replacements(ctx, st)
+	return moved(list), err
 }
 
 // moved tells which MAC takes over from which.
@@ -155,7 +164,7 @@ func (m *Machine) Reread(ctx context.Context) (api.ReloadView, error) {
 	return v, nil
 }
 
-var errRowGoes = errors.New("its row is no longer in nodes.csv")
+var errRowGoes = errors.New("its row went from nodes.csv, or changed")
 
 // mayGo refuses a file that lacks the row of a node which a run is at work on.
 func (m *Machine) mayGo(ctx context.Context, list []*replacement) error {
@@ -169,10 +178,15 @@ func (m *Machine) mayGo(ctx context.Context, list []*replacement) error {
 	}
 	next := newRows(r, plan)
 	for _, run := range open {
-		at := slices.IndexFunc(run.Nodes, func(mac rack.MAC) bool { return next.servers[mac] == nil && m.Listed(mac) })
-		if at >= 0 {
-			n, _ := m.node(run.Nodes[at])
-			return fmt.Errorf("%s: %w, and it has the order %s: %w", n.Where(), errRowGoes, run.ID, ErrBusy)
+		for _, mac := range run.Nodes {
+			n, _ := m.node(mac)
+			if n == nil {
+				continue
+			}
+			now := next.servers[mac]
+			if now == nil || now.BMC != n.BMC || now.BMCAddress != n.BMCAddress || now.Serial != n.Serial {
+				return fmt.Errorf("%s: %w, and it has the order %s: %w", n.Where(), errRowGoes, run.ID, ErrBusy)
+			}
 		}
 	}
 	return nil

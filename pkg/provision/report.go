@@ -224,7 +224,7 @@ func (m *Machine) installed(ctx context.Context, n *rack.Node, rec *Record) (api
 		r.Install.At = time.Now().UTC()
 		r.Install.Plain = r.Job.Plain
 		r.Install.Callback = r.Job.Callback
-		r.Install.Job = r.Job.ID
+		r.Install.Job, r.Done = r.Job.ID, r.Job.ID
 		r.Job = nil
 		return nil
 	})
@@ -235,10 +235,10 @@ func (m *Machine) installed(ctx context.Context, n *rack.Node, rec *Record) (api
 func (m *Machine) looked(ctx context.Context, n *rack.Node, rec *Record) (api.StepReply, error) {
 	m.bootFromDisk(ctx, n, rec)
 	return api.StepReply{}, m.transition(ctx, n.Primary, rec.rest(), func(r *Record) error {
-		if r.Job == nil || r.Job.ID != rec.Job.ID {
+		if r.Job == nil || r.Job.ID != rec.Job.ID || r.Job.Began {
 			return errStale
 		}
-		r.Job = nil
+		r.Job, r.Done = nil, r.Job.ID
 		return served(r)
 	})
 }

@@ -182,7 +182,7 @@ func (m *Machine) trim(ctx context.Context) error {
 		}
 	}
 	m.mu.RUnlock()
-	slices.SortFunc(over, func(a, b *runRecord) int { return b.Began.Compare(a.Began) })
+	slices.SortFunc(over, func(a, b *runRecord) int { return b.Ended.Compare(a.Ended) })
 	for _, r := range over[min(keptRuns, len(over)):] {
 		kvs, err := m.store.List(ctx, journalPrefix(r.ID))
 		if err != nil {

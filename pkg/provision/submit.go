@@ -68,10 +68,27 @@ func (m *Machine) planned(ctx context.Context, req api.RunRequest) (*runRecord, 
 	if r.Nodes, err = m.chosen(req); err != nil {
 		return nil, err
 	}
+	if err := m.bootable(r); err != nil {
+		return nil, err
+	}
 	if req.MinReady > len(r.Nodes) {
 		return nil, fmt.Errorf("min-ready %d: the run has %d servers: %w", req.MinReady, len(r.Nodes), ErrRequest)
 	}
 	return r, nil
+}
+
+// bootable refuses to boot what a write was cut off on: only an install helps such a disk.
+func (m *Machine) bootable(r *runRecord) error {
+	if r.Request.Provision == provisionImage {
+		return nil
+	}
+	for _, mac := range r.Nodes {
+		n, rec := m.node(mac)
+		if n != nil && (rec.Install != nil && !rec.Install.Complete || rec.Job != nil && rec.Job.Began) {
+			return fmt.Errorf("the disk of %s is half written; reprovision it: %w", n.Where(), ErrRequest)
+		}
+	}
+	return nil
 }
 
 // sane finds what no rack could do.

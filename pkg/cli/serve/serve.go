@@ -145,7 +145,11 @@ func (s *site) components(ctx context.Context) ([]daemon.Component, error) {
 
 // prepare reads metadata, state and payload, and makes the state machine.
 func (s *site) prepare(ctx context.Context) error {
-	r, plan, err := s.metadata.Load(ctx, nil)
+	moves, err := provision.Moves(ctx, s.store)
+	if err != nil {
+		return err
+	}
+	r, plan, err := s.metadata.Load(ctx, moves)
 	if err != nil {
 		return err
 	}
