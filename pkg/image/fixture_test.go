@@ -124,7 +124,7 @@ func loopDevice(t testing.TB, file string, args ...string) string {
 // container is no devtmpfs.
 func nodes(t testing.TB, disk string) {
 	ctx, cancel := context.WithCancel(context.Background())
-	made := map[string]bool{}
+	made := map[string]uint64{}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -137,9 +137,12 @@ func nodes(t testing.TB, disk string) {
 				} else if _, err := fmt.Sscanf(string(b), "%d:%d", &major, &minor); err != nil {
 					continue
 				}
-				node := filepath.Join("/dev", filepath.Base(dir))
-				if unix.Mknod(node, unix.S_IFBLK|0o600, int(unix.Mkdev(major, minor))) == nil {
-					made[node] = true
+				node, dev := filepath.Join("/dev", filepath.Base(dir)), unix.Mkdev(major, minor)
+				if has, ours := made[node]; ours && has != dev {
+					_ = os.Remove(node) // the table was read again, and the numbers are others
+				}
+				if unix.Mknod(node, unix.S_IFBLK|0o600, int(dev)) == nil {
+					made[node] = dev
 				}
 			}
 			select {

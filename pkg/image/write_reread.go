@@ -80,9 +80,26 @@ func (d *Disk) nodesPresent() error {
 		if !ok {
 			return fmt.Errorf("the kernel does not show partition %d", p.Number)
 		}
-		if _, err := os.Stat(filepath.Join("/dev", name)); err != nil {
+		if err := nodePresent(name); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// nodePresent finds the device node of a partition, with the numbers that it has now: the kernel may give others at each
+// reading of the table, and whoever makes the nodes may be slower.
+func nodePresent(name string) error {
+	var st unix.Stat_t
+	if err := unix.Stat(filepath.Join("/dev", name), &st); err != nil {
+		return &os.PathError{Op: "stat", Path: "/dev/" + name, Err: err}
+	}
+	b, err := os.ReadFile(filepath.Join("/sys/class/block", name, "dev"))
+	if err != nil {
+		return err
+	}
+	if has, want := fmt.Sprintf("%d:%d", unix.Major(st.Rdev), unix.Minor(st.Rdev)), strings.TrimSpace(string(b)); has != want {
+		return fmt.Errorf("/dev/%s is device %s, and the partition is %s", name, has, want)
 	}
 	return nil
 }
