@@ -25,21 +25,22 @@ type spent struct {
 func (m *Machine) keepDeadlines(ctx context.Context) error {
 	t := time.NewTicker(saveEvery)
 	defer t.Stop()
-	for {
+	for waited := 1; ; { // the first time it is written whatever it is: nobody may wait any more
 		select {
 		case <-ctx.Done():
 			// The last word is worth a moment after the end.
 			wctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 			defer cancel()
-			m.saveDeadlines(wctx)
+			m.saveDeadlines(wctx, waited)
 			return nil
 		case <-t.C:
-			m.saveDeadlines(ctx)
+			waited = m.saveDeadlines(ctx, waited)
 		}
 	}
 }
 
-func (m *Machine) saveDeadlines(ctx context.Context) {
+// saveDeadlines gives how many nodes wait. It writes nothing when none does, and none did the last time.
+func (m *Machine) saveDeadlines(ctx context.Context, before int) int {
 	all := map[rack.MAC]spent{}
 	for _, n := range m.inForce().list {
 		rec := m.record(n.Primary)
@@ -52,9 +53,13 @@ func (m *Machine) saveDeadlines(ctx context.Context) {
 			}
 		})
 	}
+	if len(all) == 0 && before == 0 {
+		return 0
+	}
 	if _, err := m.store.Txn(ctx, nil, put(deadlinesKey, all)); err != nil {
 		m.log.WarnContext(ctx, "deadlines not stored", "err", err)
 	}
+	return len(all)
 }
 
 // restoreDeadlines sets the clocks of all nodes back to where they stood.
