@@ -240,9 +240,12 @@ func (m *Machine) readPower(ctx context.Context, n *rack.Node) (api.Power, error
 // reading keeps what a BMC said last, or why it said nothing.
 func (m *Machine) reading(mac rack.MAC, p api.Power, err error) {
 	m.alive(mac, func(l *live) {
-		l.power, l.reached, l.bmcError = p, err == nil, ""
+		l.power, l.reached, l.bmcError, l.refused = p, err == nil, "", time.Time{}
 		if err != nil {
 			l.bmcError = sentence(err.Error())
+		}
+		if err != nil && m.needs.BMCs.Refused(err) {
+			l.refused = time.Now()
 		}
 	})
 	m.any.fire()

@@ -21,8 +21,9 @@ type live struct {
 	progress *api.Progress
 	power    api.Power
 	reached  bool
-	bmcError string // why it was not reached
-	queued   bool   // waits for its turn: to be powered, or for an image stream
+	bmcError string    // why it was not reached
+	refused  time.Time // when it refused the credentials; zero when the last answer was another
+	queued   bool      // waits for its turn: to be powered, or for an image stream
 	evidence []event.Event
 }
 

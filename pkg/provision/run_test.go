@@ -90,6 +90,24 @@ func TestBMCErrorIsShown(t *testing.T) {
 	}
 }
 
+// TestRefusedBMCIsNotAskedForEachView keeps views from locking an account.
+func TestRefusedBMCIsNotAskedForEachView(t *testing.T) {
+	w := newWorld(t)
+	w.setBMC(mac(3), errRefused)
+	m := w.start(nil)
+	if _, err := m.Nodes(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	w.setBMC(mac(3), nil) // whoever asks would see it
+	nodes, err := m.Nodes(t.Context(), true)
+	if err != nil || !strings.Contains(nodes[2].BMCError, "refused") {
+		t.Errorf("it was asked again at once: %q, %v", nodes[2].BMCError, err)
+	}
+	if v := w.runToEnd(request()); v.Code != 0 {
+		t.Errorf("a run asks all the same: code %d", v.Code)
+	}
+}
+
 func TestRunningServersAreLeftAlone(t *testing.T) {
 	w := newWorld(t)
 	s := w.servers[mac(2)]

@@ -14,6 +14,10 @@ import (
 // refreshTime bounds the question to all BMCs that a view may ask.
 const refreshTime = 6 * time.Second
 
+// refusedPause is how long a BMC that refused the credentials is not asked for views: it may lock the account after a few
+// attempts, and views are asked for often. Runs and orders ask it all the same.
+const refusedPause = 5 * time.Minute
+
 // logTail is how much of a node's log a view carries, in bytes.
 const logTail = 4 << 10
 
@@ -50,6 +54,9 @@ func (m *Machine) refresh(ctx context.Context) {
 	defer cancel()
 	var wg sync.WaitGroup
 	for _, n := range m.Rack().Servers() {
+		if at := m.known(n.Primary).refused; !at.IsZero() && time.Since(at) < refusedPause {
+			continue
+		}
 		wg.Go(func() {
 			// The reading, or that there is none, is kept where the view finds it.
 			_, _ = m.readPower(ctx, n)
