@@ -133,6 +133,9 @@ func (m *Machine) entered(e *entry, mac rack.MAC, rec *Record) {
 	e.mu.Lock()
 	e.live.progress = nil
 	e.live.moved, e.live.spent, e.live.queued = time.Now(), 0, false
+	if rec.State == Ready && m.needs.History != nil {
+		e.live.evidence = nil // it is on disk, and nobody asks why a ready node does not go on
+	}
 	e.mu.Unlock()
 	if !rec.streaming() {
 		m.streams.release(mac)

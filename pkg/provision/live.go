@@ -9,7 +9,7 @@ import (
 )
 
 // maxEvidence is how many facts of a node are held in memory; the timeline on disk has more.
-const maxEvidence = 48
+const maxEvidence = 32
 
 // live is what is known of a node but not worth a place in the store.
 type live struct {
