@@ -37,9 +37,13 @@ func (d *Disk) RereadPartitions(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, rereadTimeout)
 	defer cancel()
-	for {
-		err := ioctlNone(d.f, unix.BLKRRPART)
-		if err == nil {
+	for read := false; ; {
+		var err error
+		if !read { // once: each reading may give the partitions other numbers, and their nodes follow later
+			err = ioctlNone(d.f, unix.BLKRRPART)
+			read = err == nil
+		}
+		if read {
 			if err = d.nodesPresent(); err == nil {
 				return nil
 			}
