@@ -166,14 +166,9 @@ func (o *bootstrapOptions) image(ctx context.Context, d imageKeeper) (string, er
 
 // heldImage gives the ID of an image that the daemon holds by its name or ID.
 func (o *bootstrapOptions) heldImage(ctx context.Context, d imageLister) (string, error) {
-	images, err := d.Images(ctx)
-	if err != nil {
-		return "", err
-	}
-	for _, img := range images {
-		if img.ID == o.Image || img.Name == o.Image {
-			return img.ID, nil
-		}
+	id, err := findImage(ctx, d, o.Image)
+	if id != "" || err != nil {
+		return id, err
 	}
 	return "", withHint(usageError("--image %q: neither a file nor an image that was added", o.Image), "racker image list")
 }

@@ -15,6 +15,20 @@ type imageLister interface {
 	Images(ctx context.Context) ([]api.ImageView, error)
 }
 
+// findImage gives the ID of an image that the daemon holds by its name or ID; "" when it holds none.
+func findImage(ctx context.Context, d imageLister, word string) (string, error) {
+	images, err := d.Images(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, img := range images {
+		if img.ID == word || img.Name == word {
+			return img.ID, nil
+		}
+	}
+	return "", nil
+}
+
 type imageListOptions struct {
 	IO     *stdio.Streams
 	Images func() (imageLister, error)

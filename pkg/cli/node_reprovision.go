@@ -112,14 +112,9 @@ func (o *nodeReprovisionOptions) image(ctx context.Context, d imageLister) (stri
 	if o.Image == "" {
 		return "", nil
 	}
-	images, err := d.Images(ctx)
-	if err != nil {
-		return "", err
-	}
-	for _, img := range images {
-		if img.ID == o.Image || img.Name == o.Image {
-			return img.ID, nil
-		}
+	id, err := findImage(ctx, d, o.Image)
+	if id != "" || err != nil {
+		return id, err
 	}
 	return "", withHint(usageError("--image %q: no such image was added", o.Image), "racker image list, or racker image add FILE")
 }

@@ -56,7 +56,7 @@ func (m *Machine) saveDeadlines(ctx context.Context, before int) int {
 	if len(all) == 0 && before == 0 {
 		return 0
 	}
-	if _, err := m.store.Txn(ctx, nil, put(deadlinesKey, all)); err != nil {
+	if err := m.save(ctx, deadlinesKey, all); err != nil {
 		m.log.WarnContext(ctx, "deadlines not stored", "err", err)
 	}
 	return len(all)

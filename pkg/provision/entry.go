@@ -98,13 +98,17 @@ func (m *Machine) write(ctx context.Context, mac rack.MAC, to State, fn func(*Re
 		}
 	}
 	next.Reason = sentence(next.Reason)
-	ops := []store.Op{put(nodeKeys+mac.String(), next)}
+	var journal []store.Op
 	if to != "" {
 		entry := journalEntry{Time: now, MAC: mac, Run: next.Run, From: old.State, To: to, Reason: next.Reason}
-		ops = append(ops, put(journalPrefix(next.Run)+now.Format("20060102T150405.000000000")+"/"+mac.String(), entry))
+		op, err := put(journalPrefix(next.Run)+now.Format("20060102T150405.000000000")+"/"+mac.String(), entry)
+		if err != nil {
+			return "", err
+		}
+		journal = append(journal, op)
 	}
 	// What is to be done is done whole: a caller that goes away must not leave the record behind the store.
-	if _, err := m.store.Txn(context.WithoutCancel(ctx), nil, ops...); err != nil {
+	if err := m.save(context.WithoutCancel(ctx), nodeKeys+mac.String(), next, journal...); err != nil {
 		m.unwritable(err)
 		return "", fmt.Errorf("journal %s: %w", mac, err)
 	}

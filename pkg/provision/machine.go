@@ -107,13 +107,23 @@ func load[T any](ctx context.Context, st store.Store, prefix string, add func(*T
 	return nil
 }
 
-// put marshals a value of this package, which never fails: all of them are plain structs.
-func put(key string, v any) store.Op {
+// put is the write of a value of this package.
+func put(key string, v any) (store.Op, error) {
 	b, err := json.Marshal(v)
 	if err != nil {
-		panic("racker: internal error: " + err.Error())
+		return store.Op{}, fmt.Errorf("state of %s: %w", key, err)
 	}
-	return store.Put(key, b)
+	return store.Put(key, b), nil
+}
+
+// save writes one value, and more where they are written with it or not at all.
+func (m *Machine) save(ctx context.Context, key string, v any, more ...store.Op) error {
+	op, err := put(key, v)
+	if err != nil {
+		return err
+	}
+	_, err = m.store.Txn(ctx, nil, append([]store.Op{op}, more...)...)
+	return err
 }
 
 // entry gives what is held of a node; nil for a MAC that was never in nodes.csv.

@@ -52,7 +52,7 @@ func (m *Machine) Replace(ctx context.Context, word string, o api.Replace) (api.
 	if r.Old == r.New && secondary == n.Secondary {
 		return m.done(n, false, "its row has these MACs already"), nil
 	}
-	if _, err := m.store.Txn(ctx, nil, put(replaceKeys+n.Primary.String(), r)); err != nil {
+	if err := m.save(ctx, replaceKeys+n.Primary.String(), r); err != nil {
 		return api.OrderView{}, fmt.Errorf("note the replacement of %s: %w", n.Where(), err)
 	}
 	return m.done(n, true, "its new hardware is noted, and taken when nodes.csv has it"), nil
@@ -110,7 +110,11 @@ func (m *Machine) take(ctx context.Context, r *replacement) error {
 		defer e.turn.Unlock()
 		rec = e.rec.Load().clone()
 		rec.MAC, rec.Session = r.New.Primary, nil
-		ops = append(ops, store.Delete(nodeKeys+r.Old.Primary.String()), put(nodeKeys+r.New.Primary.String(), rec))
+		op, err := put(nodeKeys+r.New.Primary.String(), rec)
+		if err != nil {
+			return err
+		}
+		ops = append(ops, store.Delete(nodeKeys+r.Old.Primary.String()), op)
 	}
 	if _, err := m.store.Txn(ctx, nil, ops...); err != nil {
 		return fmt.Errorf("take the replacement of %s: %w", r.Old.Primary, err)

@@ -116,7 +116,7 @@ func (m *Machine) changeRun(ctx context.Context, id string, fn func(*runRecord) 
 	if err := fn(next); err != nil {
 		return err
 	}
-	if _, err := m.store.Txn(context.WithoutCancel(ctx), nil, put(runKeys+id, next)); err != nil {
+	if err := m.save(context.WithoutCancel(ctx), runKeys+id, next); err != nil {
 		m.unwritable(err)
 		return fmt.Errorf("store run %s: %w", id, err)
 	}

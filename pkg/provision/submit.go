@@ -232,7 +232,7 @@ func (m *Machine) free(nodes []rack.MAC) error {
 
 // admit stores the run and has it driven; the caller holds the lock of submits.
 func (m *Machine) admit(ctx context.Context, r *runRecord) error {
-	if _, err := m.store.Txn(context.WithoutCancel(ctx), nil, put(runKeys+r.ID, r)); err != nil {
+	if err := m.save(context.WithoutCancel(ctx), runKeys+r.ID, r); err != nil {
 		return fmt.Errorf("store run %s: %w", r.ID, err)
 	}
 	m.mu.Lock()
