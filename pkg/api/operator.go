@@ -72,9 +72,12 @@ type RunRequest struct {
 	// NotAfter is when the last node may start; zero means any time.
 	NotAfter time.Time `json:"not_after,omitzero"`
 	// MinReady is how many ready nodes make the run a success; 0 means all.
-	MinReady            int      `json:"min_ready,omitempty"`
-	SSHKeys             []string `json:"ssh_keys,omitempty"` // for the core user
-	CommandLineForAudit string   `json:"command_line,omitempty"`
+	MinReady int      `json:"min_ready,omitempty"`
+	SSHKeys  []string `json:"ssh_keys,omitempty"` // for the core user
+	// Configs gives by primary MAC the digest of the NodeConfig, sent before, that the node is installed with. A node that is
+	// not in it gets racker's own part and SSHKeys only.
+	Configs             map[string]string `json:"configs,omitempty"`
+	CommandLineForAudit string            `json:"command_line,omitempty"`
 }
 
 // RunView is a run as the operator sees it.
