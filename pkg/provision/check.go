@@ -40,16 +40,14 @@ func (m *Machine) checkAll(ctx context.Context, id string) error {
 	r := m.run(id)
 	var skipped []string
 	var nodes []rack.MAC
-	bad := 0
+	bad := m.unfit(r)
 	for _, mac := range r.Nodes {
 		n, rec := m.node(mac)
 		switch {
 		case n == nil:
 			skipped = append(skipped, mac.String()+": its row is no longer in nodes.csv")
 			continue
-		case rec.State == Failed && rec.Run == id:
-			bad++
-		case rec.State == CheckingBMC && seen.at[mac] != api.PowerOff && !r.Request.PowerCycleRunning && !m.agentWaits(rec) && !r.Stop:
+		case bad == 0 && m.leftAlone(r, rec, seen.at[mac]):
 			skipped = append(skipped, n.Where()+": it is on; --power-cycle-running takes it in")
 			if err := m.release(ctx, mac); err != nil {
 				return err
@@ -59,6 +57,29 @@ func (m *Machine) checkAll(ctx context.Context, id string) error {
 		nodes = append(nodes, mac)
 	}
 	return m.checked(ctx, r, nodes, skipped, bad)
+}
+
+// unfit counts the nodes that failed the check of a run.
+func (m *Machine) unfit(r *runRecord) int {
+	bad := 0
+	for _, mac := range r.Nodes {
+		if n, rec := m.node(mac); n != nil && rec.State == Failed && rec.Run == r.ID {
+			bad++
+		}
+	}
+	return bad
+}
+
+// leftAlone reports whether the check takes a node out of its run, since it is on. A node that is back where it was, with
+// the run still its own, was taken out by a check that the end of the process cut short.
+func (m *Machine) leftAlone(r *runRecord, rec *Record, p api.Power) bool {
+	switch {
+	case r.Request.PowerCycleRunning || r.Stop || rec.Run != r.ID:
+		return false
+	case rec.State == CheckingBMC:
+		return p != api.PowerOff && !m.agentWaits(rec)
+	}
+	return !rec.State.underway() && rec.State != Excluded
 }
 
 // checked ends the check: nodes may be powered now, or the run is at its end.

@@ -111,9 +111,10 @@ type scenario struct {
 	prepare func(*world)
 	order   func(context.Context, *Machine) (api.RunView, error)
 	// answer is given once the run asks.
-	answer string
-	code   int
-	want   map[rack.MAC]State
+	answer  string
+	code    int
+	skipped int // nodes that the run leaves out
+	want    map[rack.MAC]State
 }
 
 func scenarios() map[string]scenario {
@@ -138,6 +139,11 @@ func scenarios() map[string]scenario {
 		"canary":  {order: submit(func(r *api.RunRequest) { r.Canary = api.CanaryOn }), want: both},
 		"held": {order: submit(func(r *api.RunRequest) { r.StopAt = api.StopAtAgent }),
 			want: map[rack.MAC]State{mac(2): Agent, mac(3): Agent}},
+		"one is on": {
+			prepare: func(w *world) { w.servers[mac(3)].on = true },
+			order:   submit(func(r *api.RunRequest) { r.PowerCycleRunning = false }),
+			code:    3, skipped: 1, want: map[rack.MAC]State{mac(2): Ready, mac(3): Known},
+		},
 		"asked, and excluded": {
 			prepare: func(w *world) { w.servers[mac(3)].failWrite = 99 },
 			order:   submit(func(r *api.RunRequest) { r.OnFailure = api.OnFailureAsk }), answer: api.OnFailureExclude,
@@ -296,9 +302,10 @@ func (k *killed) secondLife(w *world, m *Machine, id string) {
 	defer cancel()
 	k.attend(ctx, w, m, id)
 	v, err := m.RunView(id)
-	if err != nil || v.State == runRunning || v.Code != k.code {
+	if err != nil || v.State == runRunning || v.Code != k.code || len(v.Skipped) != k.skipped {
 		k.lost++
-		k.t.Errorf("killed %s: run is %s, code %d, want %d: %v %s, %v", k.where, v.State, v.Code, k.code, states(v), v.Reason, err)
+		k.t.Errorf("killed %s: run is %s, code %d, want %d: %v %s, skipped %q, %v", k.where, v.State, v.Code, k.code, states(v), v.Reason,
+			v.Skipped, err)
 	}
 	for mac, want := range k.want {
 		if rec := m.record(mac); rec.State != want {
