@@ -1,6 +1,12 @@
 package api
 
-import "time"
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"time"
+)
 
 // NodeConfig is all that the cluster's folder declares of one node: PUT /v1/nodes/ID/config -> ConfigView. It holds no
 // secret: host key, callback token and racker's own SSH key stay with the daemon, which adds them to the Ignition config.
@@ -23,6 +29,17 @@ type NodeConfig struct {
 	Console string `json:"console,omitempty"`
 	// Labels are racker's own business, and change nothing on the node: "version" is the OS version that is wanted.
 	Labels map[string]string `json:"labels,omitempty"`
+}
+
+// Digest names the config: lower-case hex SHA-256 of its JSON. The disk that racker remembers is no part of it.
+func (c NodeConfig) Digest() (string, error) {
+	c.Disk.Remembered = ""
+	b, err := json.Marshal(c)
+	if err != nil {
+		return "", fmt.Errorf("digest of the config of %s: %w", c.HostName, err)
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:]), nil
 }
 
 // ButaneSource is one Butane config with the name of the file that it is in.

@@ -59,7 +59,7 @@ type Evidence struct {
 
 // RunRequest submits a run: POST /v1/runs -> RunView.
 type RunRequest struct {
-	Provision string `json:"provision"` // "image"
+	Provision string `json:"provision"` // "image", or "flatcar", which wants a config for each node
 	Image     string `json:"image"`     // ID or name of an image
 	// Nodes names the servers; empty means all.
 	Nodes             []string `json:"nodes,omitempty"`

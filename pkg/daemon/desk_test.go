@@ -164,6 +164,18 @@ func (c clerk) Replace(ctx context.Context, node string, r api.Replace) (api.Ord
 	return c.done(ctx, node, "primary "+r.Primary)
 }
 
+func (c clerk) PutConfig(ctx context.Context, node string, cfg api.NodeConfig) (api.ConfigView, error) {
+	if _, err := c.Node(ctx, node); err != nil {
+		return api.ConfigView{}, err
+	}
+	digest, err := cfg.Digest()
+	return api.ConfigView{Wanted: &cfg, WantedDigest: digest, Applied: &cfg, AppliedDigest: digest, AppliedAt: time.Unix(0, 0).UTC(), HostKey: "k"}, err
+}
+
+func (c clerk) Config(ctx context.Context, node string) (api.ConfigView, error) {
+	return c.PutConfig(ctx, node, api.NodeConfig{HostName: node, Butane: []api.ButaneSource{{Name: "cl/a.yaml", Butane: "variant: flatcar"}}})
+}
+
 func (clerk) Reread(context.Context) (api.ReloadView, error) {
 	return api.ReloadView{Added: []string{"node-4"}, Removed: []string{}, Replaced: []string{}}, nil
 }
@@ -210,7 +222,7 @@ func (b *book) fill(full bool) {
 
 func newAPI(path string, bus Events) *API {
 	return &API{
-		Path: path, Operator: clerk{}, Images: clerk{}, Orders: clerk{}, State: clerk{}, Audit: &book{}, Events: bus,
+		Path: path, Operator: clerk{}, Images: clerk{}, Orders: clerk{}, Configs: clerk{}, State: clerk{}, Audit: &book{}, Events: bus,
 		Log: slog.New(slog.DiscardHandler), Version: "1.2.3",
 		Explain: func(err error) *api.Error {
 			if errors.Is(err, errAbsent) {

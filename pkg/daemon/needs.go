@@ -35,6 +35,12 @@ type Orders interface {
 	Reread(ctx context.Context) (api.ReloadView, error)
 }
 
+// Configs keeps what is declared of the nodes.
+type Configs interface {
+	PutConfig(ctx context.Context, node string, c api.NodeConfig) (api.ConfigView, error)
+	Config(ctx context.Context, node string) (api.ConfigView, error)
+}
+
 // Images is the library of OS images behind the API.
 type Images interface {
 	List(ctx context.Context) ([]api.ImageView, error)

@@ -21,6 +21,13 @@ func (a *API) takesOrders() (Orders, error) {
 	return a.Orders, nil
 }
 
+func (a *API) configs() (Configs, error) {
+	if a.Configs == nil {
+		return nil, &api.Error{Message: "this daemon keeps no configs", Code: 1, Status: http.StatusServiceUnavailable}
+	}
+	return a.Configs, nil
+}
+
 func (a *API) operator() (Operator, error) { return a.Operator, nil }
 
 func (a *API) library() (Images, error) { return a.Images, nil }

@@ -41,6 +41,7 @@ func (a *API) lookRoutes(m *meter) []route {
 			return a.Operator.Nodes(r.Context(), refresh)
 		}),
 		get("/v1/nodes/{node}", func(r *http.Request) (any, error) { return a.Operator.Node(r.Context(), r.PathValue("node")) }),
+		{method: http.MethodGet, path: "/v1/nodes/{node}/config", serve: plain(a, a.configs, "node", Configs.Config)},
 		get("/v1/runs", func(*http.Request) (any, error) { return a.Operator.Runs(), nil }),
 		get("/v1/runs/{run}", func(r *http.Request) (any, error) { return a.Operator.RunView(r.PathValue("run")) }),
 		get("/v1/leases", func(r *http.Request) (any, error) { return a.Operator.Leases(r.Context()) }),
@@ -70,6 +71,7 @@ func (a *API) orderRoutes() []route {
 		post("/v1/runs/{run}/answer", bodied(a, a.takesOrders, "run", Orders.Answer)),
 		post("/v1/nodes/{node}/reprovision", bodied(a, a.takesOrders, "node", Orders.Reprovision)),
 		post("/v1/nodes/{node}/boot", bodied(a, a.takesOrders, "node", Orders.Boot)),
+		{method: http.MethodPut, path: "/v1/nodes/{node}/config", serve: bodied(a, a.configs, "node", Configs.PutConfig)},
 		post("/v1/nodes/{node}/power", bodied(a, a.takesOrders, "node", Orders.Power)),
 		post("/v1/nodes/{node}/replace", bodied(a, a.takesOrders, "node", Orders.Replace)),
 		post("/v1/nodes/{node}/exclude", plain(a, a.takesOrders, "node", Orders.Exclude)),

@@ -164,8 +164,12 @@ func (m *Machine) job(ctx context.Context, n *rack.Node, rec *Record) (*api.Job,
 	if err != nil {
 		return nil, fmt.Errorf("image of %s: %w", n.Name, err)
 	}
-	rule := api.DiskRule{Name: n.Disk, MinSize: max(man.MinDisk, man.RawSize)}
-	if rec.Install != nil && n.Disk == "" {
+	rule, err := m.diskRule(ctx, n, rec.Job)
+	if err != nil {
+		return nil, err
+	}
+	rule.MinSize = max(rule.MinSize, man.MinDisk, man.RawSize)
+	if rec.Install != nil && rule.Name == "" {
 		rule.Remembered = rec.Install.Disk // a disk that the row names wins
 	}
 	job.Image = &api.Image{ID: man.ID, Name: man.Name, RawSize: man.RawSize, Data: bootd.AreaImages + "/" + man.ID + "/data.zst"}
@@ -216,10 +220,7 @@ func (m *Machine) Blob(ctx context.Context, p bootd.Peer, job, name string) ([]b
 	case api.BlobManifest:
 		return json.Marshal(man)
 	case api.BlobIgnition:
-		return m.needs.Render(ctx, NodeConfig{
-			HostName: n.Name, SSHKeys: rec.Job.SSHKeys, InternalMAC: n.Primary.String(), CAPEM: m.cfg.CAPEM,
-			CallbackURL: m.callbackURL(n), CallbackToken: rec.Job.Callback,
-		})
+		return m.ignition(ctx, n, rec.Job, man)
 	}
 	return nil, fmt.Errorf("blob %q: %w", name, bootd.ErrUnknown)
 }

@@ -130,7 +130,7 @@ func (r *runRecord) reached(rec *Record) bool {
 	if r.Request.StopAt == api.StopAtAgent {
 		return rec.held()
 	}
-	return rec.Served == r.ID && (rec.State == Ready || r.Request.Provision != provisionImage)
+	return rec.Served == r.ID && (rec.State == Ready || !installs(r.Request.Provision))
 }
 
 // pickCanaries gives one node of each type, the first in the file.

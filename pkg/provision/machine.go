@@ -20,6 +20,7 @@ const (
 	journalKeys  = "journal/" // + run, time and MAC -> journalEntry
 	deadlinesKey = "deadlines"
 	replaceKeys  = "replace/" // + old primary MAC -> replacement
+	configKeys   = "configs/" // + MAC and digest -> api.NodeConfig; + MAC and wantedName -> its digest
 )
 
 var (

@@ -47,6 +47,10 @@ type NodeConfig struct {
 	CallbackURL   string
 	CallbackToken string
 	CAPEM         []byte // of the callback's server
+	// Image is what the config is for; its profile tells the spec version.
+	Image *image.Manifest
+	// Declared is what the cluster's folder says of the node, merged over racker's own part; nil when nothing does.
+	Declared *api.NodeConfig
 }
 
 // Render makes the Ignition config of a node.

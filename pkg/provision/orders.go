@@ -32,8 +32,16 @@ func (m *Machine) Reprovision(ctx context.Context, word string, o api.Reprovisio
 	if o.Image == "" {
 		return api.RunView{}, fmt.Errorf("%s has no image yet: name one: %w", n.Where(), ErrRequest)
 	}
+	configs, err := m.configAgain(ctx, n.Primary)
+	if err != nil {
+		return api.RunView{}, err
+	}
+	what := provisionImage
+	if configs != nil && len(o.SSHKeys) == 0 {
+		what = provisionFlatcar
+	}
 	return m.order(ctx, n, api.RunRequest{
-		Provision: provisionImage, Image: o.Image, OnFailure: o.OnFailure, Retries: o.Retries, SSHKeys: o.SSHKeys,
+		Provision: what, Image: o.Image, OnFailure: o.OnFailure, Retries: o.Retries, SSHKeys: o.SSHKeys, Configs: configs,
 	})
 }
 

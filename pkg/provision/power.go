@@ -109,7 +109,7 @@ func (m *Machine) arm(ctx context.Context, run *runRecord, mac rack.MAC, to Stat
 		if to == Powering {
 			r.Session = nil
 		}
-		r.Job = run.job()
+		r.Job = run.job(mac)
 		switch {
 		case r.Job != nil:
 			r.Job.Began = began
@@ -121,7 +121,7 @@ func (m *Machine) arm(ctx context.Context, run *runRecord, mac rack.MAC, to Stat
 }
 
 // job makes the run's order for one node; nil when it is to boot its disk.
-func (r *runRecord) job() *Job {
+func (r *runRecord) job(mac rack.MAC) *Job {
 	switch r.Request.Provision {
 	case provisionDisk:
 		return nil
@@ -129,8 +129,8 @@ func (r *runRecord) job() *Job {
 		return &Job{ID: "job-" + secret()[:10], Kind: api.JobInventory, Steps: []api.StepKind{api.StepVerify, api.StepReboot}}
 	}
 	return &Job{
-		ID: "job-" + secret()[:10], Kind: api.JobInstall, Image: r.Image, Steps: jobSteps(), SSHKeys: r.Request.SSHKeys,
-		Callback: secret(), Spec: r.Spec, Hold: r.Request.StopAt == api.StopAtAgent,
+		ID: "job-" + secret()[:10], Kind: api.JobInstall, Image: r.imageOf(mac), Steps: jobSteps(), SSHKeys: r.Request.SSHKeys,
+		Callback: secret(), Spec: r.specOf(mac), Config: r.Configs[mac], Hold: r.Request.StopAt == api.StopAtAgent,
 	}
 }
 

@@ -59,6 +59,8 @@ type Job struct {
 	Began   bool           `json:"began,omitempty"` // the write began
 	Plain   bool           `json:"plain,omitempty"` // the image took no Ignition
 	Steps   []api.StepKind `json:"steps"`
+	// Config is the digest of the node's declared config; empty without one. It goes over to the Install.
+	Config string `json:"config,omitempty"`
 	// Callback is the secret of the ready and fail signals of this install.
 	Callback string `json:"callback,omitempty"`
 	// Hold keeps the node in the microkernel: the agent gets no step.
@@ -99,6 +101,10 @@ type Install struct {
 	Job string `json:"job,omitempty"`
 	// Spec is the digest of what was ordered.
 	Spec string `json:"spec,omitempty"`
+	// Config is the digest of the declared config that is on the node, by the install or by a later apply; empty without one.
+	Config string `json:"config,omitempty"`
+	// ConfigAt is when a later apply put it there; zero when the install did.
+	ConfigAt time.Time `json:"config_at,omitzero"`
 }
 
 // clone copies the record so deep that a writer can change the copy; identity, hardware and callback are replaced, never

@@ -110,11 +110,18 @@ func (m *Machine) take(ctx context.Context, r *replacement) error {
 		defer e.turn.Unlock()
 		rec = e.rec.Load().clone()
 		rec.MAC, rec.Session = r.New.Primary, nil
+		if rec.Install != nil {
+			rec.Install.Config = "" // it was made for the NICs that went
+		}
 		op, err := put(nodeKeys+r.New.Primary.String(), rec)
 		if err != nil {
 			return err
 		}
-		ops = append(ops, store.Delete(nodeKeys+r.Old.Primary.String()), op)
+		moves, err := m.moveConfigs(ctx, r.Old.Primary, r.New.Primary)
+		if err != nil {
+			return err
+		}
+		ops = append(append(ops, store.Delete(nodeKeys+r.Old.Primary.String()), op), moves...)
 	}
 	if _, err := m.store.Txn(ctx, nil, ops...); err != nil {
 		return fmt.Errorf("take the replacement of %s: %w", r.Old.Primary, err)

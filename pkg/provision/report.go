@@ -76,7 +76,8 @@ func (m *Machine) running(ctx context.Context, n *rack.Node, rec *Record, kind a
 				return errStale // let go of, or failed, in this moment
 			}
 			r.Job.Began = true
-			r.Install = &Install{Image: r.Job.Image, Disk: diskName(r.Job.Disk), Others: r.Job.Others, At: time.Now().UTC(), Job: r.Job.ID, Spec: r.Job.Spec}
+			r.Install = &Install{Image: r.Job.Image, Disk: diskName(r.Job.Disk), Others: r.Job.Others, At: time.Now().UTC(),
+				Job: r.Job.ID, Spec: r.Job.Spec, Config: r.Job.Config}
 			r.Callback, r.Adopted = nil, false
 			return nil
 		})

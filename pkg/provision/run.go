@@ -26,6 +26,7 @@ const (
 // What a run does with its nodes (api.RunRequest.Provision).
 const (
 	provisionImage     = "image"
+	provisionFlatcar   = "flatcar"         // an image with a declared config for each node
 	provisionInventory = api.BootInventory // once into the microkernel, and back
 	provisionDisk      = api.BootDisk      // power cycle into what is installed
 )
@@ -47,8 +48,11 @@ type runRecord struct {
 	State   string         `json:"state"`
 	Request api.RunRequest `json:"request"`
 	Image   string         `json:"image,omitempty"` // ID
-	Spec    string         `json:"spec,omitempty"`  // digest of what its nodes are to become
-	Nodes   []rack.MAC     `json:"nodes"`
+	// Images has the ID for each node that its declared config gives another image.
+	Images map[rack.MAC]string `json:"images,omitempty"`
+	// Configs has the digest of the declared config of each node that has one.
+	Configs map[rack.MAC]string `json:"configs,omitempty"`
+	Nodes   []rack.MAC          `json:"nodes"`
 	// Checked is set when every BMC answered: from then on nodes are powered.
 	Checked bool `json:"checked"`
 	// Canary are the nodes that go first; CanaryOK is set when all of them are ready.
@@ -215,7 +219,7 @@ func (m *Machine) RemoveImage(id string, remove func() error) error {
 // ImageInUse gives an error that names the run or the node which needs the image, nil when none does.
 func (m *Machine) ImageInUse(id string) error {
 	for _, r := range m.open() {
-		if r.Image == id {
+		if r.needs(id) {
 			return fmt.Errorf("image %s is in use by %s: %w", id, r.ID, ErrBusy)
 		}
 	}

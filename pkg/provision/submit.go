@@ -48,7 +48,7 @@ func (m *Machine) planned(ctx context.Context, req api.RunRequest) (*runRecord, 
 		return nil, fmt.Errorf("%w: %w", err, ErrRequest)
 	}
 	r := &runRecord{ID: "run-" + strings.ToLower(rand.Text()[:8]), State: runRunning, Request: req, Began: time.Now().UTC()}
-	if req.Provision == provisionImage {
+	if installs(req.Provision) {
 		man, err := m.needs.Images.Get(ctx, req.Image)
 		if errors.Is(err, image.ErrNotFound) {
 			return nil, fmt.Errorf("%w: %w", err, ErrRequest)
@@ -57,7 +57,6 @@ func (m *Machine) planned(ctx context.Context, req api.RunRequest) (*runRecord, 
 			return nil, err
 		}
 		r.Image = man.ID
-		r.Spec = spec(man.ID, req.SSHKeys)
 	}
 	if req.Provision != provisionDisk {
 		if _, err := m.cfg.Microkernel(); err != nil {
@@ -74,12 +73,12 @@ func (m *Machine) planned(ctx context.Context, req api.RunRequest) (*runRecord, 
 	if req.MinReady > len(r.Nodes) {
 		return nil, fmt.Errorf("min-ready %d: the run has %d servers: %w", req.MinReady, len(r.Nodes), ErrRequest)
 	}
-	return r, nil
+	return r, m.configure(ctx, r)
 }
 
 // bootable refuses to boot what a write was cut off on: only an install helps such a disk.
 func (m *Machine) bootable(r *runRecord) error {
-	if r.Request.Provision == provisionImage {
+	if installs(r.Request.Provision) {
 		return nil
 	}
 	for _, mac := range r.Nodes {
@@ -93,11 +92,11 @@ func (m *Machine) bootable(r *runRecord) error {
 
 // sane finds what no rack could do.
 func sane(req api.RunRequest) error {
-	provisions := []string{provisionImage, provisionInventory, provisionDisk}
+	provisions := []string{provisionImage, provisionFlatcar, provisionInventory, provisionDisk}
 	policies := []string{api.OnFailureAsk, api.OnFailureRetry, api.OnFailureExclude, api.OnFailureCancel}
 	switch {
 	case !slices.Contains(provisions, req.Provision):
-		return fmt.Errorf("provision %q: this version provisions \"image\"", req.Provision)
+		return fmt.Errorf("provision %q: this version provisions \"flatcar\" and \"image\"", req.Provision)
 	case !slices.Contains(policies, req.OnFailure):
 		return fmt.Errorf("onfailure %q: want one of %s", req.OnFailure, strings.Join(policies, ", "))
 	case req.Retries < 0 || req.Retries > 100:
@@ -106,8 +105,12 @@ func sane(req api.RunRequest) error {
 		return fmt.Errorf("canary %q: want on, off or nothing", req.Canary)
 	case req.StopAt != "" && req.StopAt != api.StopAtAgent:
 		return fmt.Errorf("stop-at %q: want agent", req.StopAt)
-	case req.StopAt != "" && req.Provision != provisionImage:
+	case req.StopAt != "" && !installs(req.Provision):
 		return fmt.Errorf("stop-at %s: there is no write to stop at", req.StopAt)
+	case len(req.Configs) > 0 && !installs(req.Provision):
+		return fmt.Errorf("configs: nothing is installed with provision %q", req.Provision)
+	case len(req.SSHKeys) > 0 && req.Provision == provisionFlatcar:
+		return errors.New("ssh_keys: those of a flatcar run are in its configs")
 	case !req.NotAfter.IsZero() && !req.NotAfter.After(time.Now()):
 		return fmt.Errorf("not-after %s: that is over", req.NotAfter.Format(time.RFC3339))
 	case req.MinReady < 0:
@@ -116,23 +119,27 @@ func sane(req api.RunRequest) error {
 	return nil
 }
 
-// spec is the digest of what a node is to become.
-func spec(image string, keys []string) string {
+// spec is the digest of what a node is to become; config is that of its declared config, empty without one.
+func spec(image string, keys []string, config string) string {
 	keys = slices.Clone(keys)
 	slices.Sort(keys)
-	b, _ := json.Marshal([]any{provisionImage, image, slices.Compact(keys)}) // strings always have a JSON form
+	what := []any{provisionImage, image, slices.Compact(keys)}
+	if config != "" {
+		what = append(what, config)
+	}
+	b, _ := json.Marshal(what) // strings always have a JSON form
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:])
 }
 
 // already reports whether every node of the run is what it would make of it.
 func (m *Machine) already(r *runRecord) bool {
-	if r.Request.Provision != provisionImage || r.Request.StopAt != "" {
+	if !installs(r.Request.Provision) || r.Request.StopAt != "" {
 		return false
 	}
 	return !slices.ContainsFunc(r.Nodes, func(mac rack.MAC) bool {
 		rec := m.record(mac)
-		return rec == nil || rec.State != Ready || rec.Install == nil || rec.Install.Spec != r.Spec
+		return rec == nil || rec.State != Ready || rec.Install == nil || rec.Install.Spec != r.specOf(mac)
 	})
 }
 

@@ -186,7 +186,7 @@ func (m *Machine) RunView(id string) (api.RunView, error) {
 // stages counts how far the nodes of a run are, by the names that racker has always printed.
 func stages(run *runRecord, nodes []api.NodeView) []api.Stage {
 	bmc := api.Stage{Name: "Checking BMC connectivity", Total: len(run.Nodes)}
-	if run.Request.Provision != provisionImage || run.Request.StopAt != "" {
+	if !installs(run.Request.Provision) || run.Request.StopAt != "" {
 		return bootStages(run, nodes, bmc)
 	}
 	install := api.Stage{Name: "OS installation via PXE", Total: len(run.Nodes)}

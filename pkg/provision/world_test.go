@@ -102,6 +102,15 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
+func (w *world) addImage(name string) *image.Manifest {
+	w.t.Helper()
+	man, err := w.library.Add(w.t.Context(), strings.NewReader(strings.Repeat(name, 64*image.SectorSize)), image.AddOptions{Name: name})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return man
+}
+
 // Load implements Metadata.
 func (w *world) Load(_ context.Context, moved map[rack.MAC]rack.MAC) (*rack.Rack, *rack.Plan, error) {
 	r, err := rack.ReadCSV(strings.NewReader(w.csv), "nodes.csv", rack.ReadOptions{ManagementMAC: mac(1)})
@@ -157,7 +166,16 @@ func (w *world) start(tune func(*Config)) *Machine {
 }
 
 func render(_ context.Context, n NodeConfig) ([]byte, error) {
-	return []byte(n.HostName + " " + n.CallbackURL + " " + n.CallbackToken), nil
+	text := n.HostName + " " + n.CallbackURL + " " + n.CallbackToken
+	if n.Declared != nil {
+		for _, b := range n.Declared.Butane {
+			if b.Butane == "bad" {
+				return nil, errors.New(b.Name + " line 1: bad")
+			}
+			text += " " + b.Butane
+		}
+	}
+	return []byte(text), nil
 }
 
 // kill ends the machine and the store; servers go on.

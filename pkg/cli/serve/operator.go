@@ -42,8 +42,9 @@ func (o operator) Rack(context.Context) (api.RackView, error) {
 			limit, v.Nodes, 4*v.Nodes))
 	}
 	for _, run := range o.Runs() {
-		if run.State != "running" {
-			v.Provision = "image"
+		// Orders that only boot a node provision nothing.
+		if what := run.Request.Provision; run.State != "running" && (what == "image" || what == "flatcar") {
+			v.Provision = what
 			break
 		}
 	}
