@@ -31,11 +31,11 @@ func (a *Agent) firmware(ctx context.Context, w *work) (firmwareResult, error) {
 	if a.machine.EFIVars == "" {
 		return firmwareResult{Why: "the firmware offers no EFI variables"}, nil
 	}
-	disk, err := a.target(ctx, w)
+	plan, err := a.target(ctx, w)
 	if err != nil {
 		return firmwareResult{}, err
 	}
-	esp, err := a.findESP(disk)
+	esp, err := a.findESP(plan.Disk)
 	if err != nil {
 		return firmwareResult{}, err
 	}
@@ -48,7 +48,7 @@ func (a *Agent) firmware(ctx context.Context, w *work) (firmwareResult, error) {
 	}
 	option, err := loadOption(entryPrefix+w.node, *esp, file)
 	if err != nil {
-		return firmwareResult{}, fmt.Errorf("boot entry for %s: %w", disk.Path, err)
+		return firmwareResult{}, fmt.Errorf("boot entry for %s: %w", plan.Disk.Path, err)
 	}
 	n, err := efiVars{a.machine.EFIVars}.bootFirst(option)
 	if err != nil {

@@ -30,7 +30,7 @@ type ignitionResult struct {
 
 // ignition places the config on the OEM partition of the disk that was written. An order without a config skips it.
 func (a *Agent) ignition(ctx context.Context, w *work) (ignitionResult, error) {
-	disk, err := a.target(ctx, w)
+	plan, err := a.target(ctx, w)
 	if err != nil {
 		return ignitionResult{}, err
 	}
@@ -47,7 +47,7 @@ func (a *Agent) ignition(ctx context.Context, w *work) (ignitionResult, error) {
 	if put == nil {
 		put = a.putConfig
 	}
-	at, err := put(ctx, disk, config)
+	at, err := put(ctx, plan.Disk, config)
 	if err != nil {
 		return ignitionResult{}, err
 	}

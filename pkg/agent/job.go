@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 
 	"github.com/racker-project/racker/pkg/api"
+	"github.com/racker-project/racker/pkg/hwinfo"
 )
 
 // errStop ends a job without a report: the server said so.
@@ -18,7 +19,7 @@ type work struct {
 	node     string
 	job      *api.Job
 	verified bool
-	disk     *api.Disk
+	shown    *api.DiskResult // what the disk step found in this boot
 }
 
 // do carries out a job from its next step on, and reports whether the machine is to reboot now. All errors are reported
@@ -159,7 +160,8 @@ func (a *Agent) tell(ctx context.Context, job string, n int, r api.StepReport) e
 // failed reports why a step failed, with the log's tail.
 func (a *Agent) failed(ctx context.Context, w *work, n int, why error) {
 	a.log.Error("job failed", "run", w.job.ID, "err", why)
-	r := api.StepReport{State: api.StepFailed, Reason: why.Error(), ExitCode: 1, LogTail: a.book.Tail()}
+	r := api.StepReport{State: api.StepFailed, Reason: why.Error(), ExitCode: 1, LogTail: a.book.Tail(),
+		Lasting: errors.Is(why, hwinfo.ErrErase)}
 	if err := a.tell(ctx, w.job.ID, n, r); err != nil && !errors.Is(err, errStop) && ctx.Err() == nil {
 		a.log.Warn("failure was not reported", "err", err)
 	}

@@ -17,6 +17,8 @@ type Machine struct {
 	Survey func(ctx context.Context) (api.Identity, api.Hardware, error)
 	// OpenDisk opens a disk for writing, for us alone.
 	OpenDisk func(disk api.Disk) (*image.Disk, error)
+	// Release takes idle devices apart that are made of the disk; nil for a machine that has none.
+	Release func(ctx context.Context, disk api.Disk) error
 	// Mount mounts a device at a new private directory; leave unmounts it and removes the directory.
 	Mount func(device, filesystem string) (dir string, leave func() error, err error)
 	// EFIVars is the directory of efivarfs; empty when the firmware is no UEFI or offers no variables.

@@ -120,6 +120,7 @@ func thisMachine(mac rack.MAC, vars string, again func()) Machine {
 	return Machine{
 		Survey:   surveyor{reader: hwinfo.Reader{}, boot: mac, again: again}.survey,
 		OpenDisk: func(d api.Disk) (*image.Disk, error) { return image.OpenDisk(d.Path, true) },
+		Release:  releaser{sys: sysDir, dev: devDir, remove: removeMapped}.release,
 		Mount:    mountPrivate,
 		EFIVars:  vars,
 		Now:      time.Now,

@@ -18,7 +18,7 @@ import (
 
 // write streams the image onto the disk, and says where its EFI system partition is.
 func (a *Agent) write(ctx context.Context, w *work, n int) (res api.WriteResult, err error) {
-	disk, err := a.target(ctx, w)
+	plan, err := a.target(ctx, w)
 	if err != nil {
 		return res, err
 	}
@@ -30,12 +30,15 @@ func (a *Agent) write(ctx context.Context, w *work, n int) (res api.WriteResult,
 	if err != nil {
 		return res, err
 	}
+	if err := a.clearWay(ctx, plan); err != nil {
+		return res, err
+	}
 	put := a.machine.Write
 	if put == nil {
 		put = a.put
 	}
 	err = a.stream(ctx, w, n, man.RawSize, func(ctx context.Context, o image.Options) (err error) {
-		res.ESP, err = put(ctx, disk, src, man, o)
+		res.ESP, err = put(ctx, plan.Disk, src, man, o)
 		return err
 	})
 	res.Bytes = man.RawSize

@@ -68,20 +68,26 @@ type NIC struct {
 
 // Disk is one block device that could be a disk.
 type Disk struct {
-	Name       string `json:"name"`              // vda
-	Path       string `json:"path"`              // /dev/vda
-	ByPath     string `json:"by_path,omitempty"` // pci-0000:00:05.0
-	Model      string `json:"model,omitempty"`
-	Serial     string `json:"serial,omitempty"`
-	WWN        string `json:"wwn,omitempty"`
-	Transport  string `json:"transport"` // nvme, sata, sas, virtio, usb, mmc, iscsi, fc, ...
-	Size       int64  `json:"size"`      // bytes
-	Rotational bool   `json:"rotational"`
-	Removable  bool   `json:"removable,omitempty"`
+	Name      string `json:"name"`              // vda
+	Path      string `json:"path"`              // /dev/vda
+	ByPath    string `json:"by_path,omitempty"` // pci-0000:00:05.0
+	Model     string `json:"model,omitempty"`
+	Serial    string `json:"serial,omitempty"`
+	WWN       string `json:"wwn,omitempty"`
+	Transport string `json:"transport"` // nvme, sata, sas, virtio, usb, mmc, iscsi, fc, ...
+	Size      int64  `json:"size"`      // bytes
+	// SectorSize is the logical block size in bytes, 512 or 4096; 0 when it is not known, which is taken for 512.
+	SectorSize int64 `json:"sector_size,omitempty"`
+	Rotational bool  `json:"rotational"`
+	Removable  bool  `json:"removable,omitempty"`
 	// Rejected says why the disk rule never takes it; empty for a candidate.
 	Rejected string `json:"rejected,omitempty"`
 	// Contents names what is on it: "gpt", "ext4 ROOT", "OS: Flatcar", ...
 	Contents []string `json:"contents,omitempty"`
+	// OS is the operating system that could boot from it; empty for none.
+	OS string `json:"os,omitempty"`
+	// Foreign names what is on it and is no part of an OS image's layout: RAID members, volumes, file systems, ...
+	Foreign []string `json:"foreign,omitempty"`
 }
 
 // Assignment answers a check-in. Job is nil when there is no order: the agent asks again.
@@ -122,6 +128,21 @@ type Job struct {
 	Expect Expect     `json:"expect"`
 	Image  *Image     `json:"image,omitempty"`
 	Disk   DiskRule   `json:"disk"`
+	Erase  EraseRule  `json:"erase,omitzero"`
+	// Shown is the DiskResult.Digest of what may be written, once the disk step was acknowledged.
+	Shown string `json:"shown,omitempty"`
+}
+
+// EraseRule says what an install may erase beside what the operator has confirmed disk by disk. The zero value allows
+// least: an install disk that holds nothing of somebody else's, and no older system on another disk.
+type EraseRule struct {
+	Wipe string `json:"wipe,omitempty"` // one of the Wipe words; empty means WipeInstallDisk
+	// WipeOldOS lets the signatures of other disks that hold an older system be erased; without it such a disk stops the job.
+	WipeOldOS bool `json:"wipe_old_os,omitempty"`
+	// WipeForeign lets an install disk with foreign signatures be erased (Disk.Foreign).
+	WipeForeign bool `json:"wipe_foreign,omitempty"`
+	// Own is the WWN, serial or by-path name of the disk that racker installed before: its partitions are no foreign ones.
+	Own string `json:"own,omitempty"`
 }
 
 // Expect is the node's row, which the agent compares before the first write. Empty fields are not compared;
@@ -148,12 +169,26 @@ const (
 	BlobIgnition = "ignition"
 )
 
-// DiskRule picks the install disk. Name is a WWN, a serial or a by-path name; empty means the smallest candidate of at
-// least MinSize bytes, ties by path. Remembered, a WWN or serial, wins over the rule when that disk is there.
+// DiskRule picks the install disk. Name, from nodes.csv, is a WWN, a serial or a by-path name and stands alone. Else the
+// disk must have all that is set of Model to Rotational; of several such disks the smallest is taken, ties by path.
+//
+// Remembered, a WWN, serial or by-path name, is the disk that was used before. It wins while it has what is asked for; with
+// nothing asked for, it must be there.
 type DiskRule struct {
 	Name       string `json:"name,omitempty"`
 	Remembered string `json:"remembered,omitempty"`
-	MinSize    int64  `json:"min_size"`
+	// MinSize is what the disk must hold at least, in bytes: the image, and more where the operator says so.
+	MinSize int64 `json:"min_size,omitempty"`
+	// MaxSize bounds it; 0 for no bound.
+	MaxSize int64 `json:"max_size,omitempty"`
+	// Model is the whole model name, in any case; * stands for any characters.
+	Model      string `json:"model,omitempty"`
+	Serial     string `json:"serial,omitempty"`  // in any case
+	WWN        string `json:"wwn,omitempty"`     // with or without 0x, naa., eui. or wwn-
+	ByPath     string `json:"by_path,omitempty"` // a name below /dev/disk/by-path
+	Rotational *bool  `json:"rotational,omitempty"`
+	// SectorSize is that of the image's partition table, in bytes; 0 means 512. A disk with other sectors is never taken.
+	SectorSize int64 `json:"sector_size,omitempty"`
 }
 
 // StepState is where a step stands.
@@ -177,6 +212,8 @@ type StepReport struct {
 	Stdout   string          `json:"stdout,omitempty"`
 	Stderr   string          `json:"stderr,omitempty"`
 	LogTail  string          `json:"log_tail,omitempty"`
+	// Lasting marks a failure that another attempt would only meet again: somebody has to decide something first.
+	Lasting bool `json:"lasting,omitempty"`
 }
 
 // Progress of a write, in bytes of the raw image that were written or zeroed.
@@ -189,6 +226,10 @@ type Progress struct {
 // DiskResult is the result of StepDisk.
 type DiskResult struct {
 	Disk Disk `json:"disk"`
+	// Matched is how many disks the rule cannot tell apart: 1 when it names exactly this one.
+	Matched int `json:"matched,omitempty"`
+	// Wipes are the other disks whose signatures are erased, too.
+	Wipes []Disk `json:"wipes,omitempty"`
 	// Others names operating systems found on other disks.
 	Others []string `json:"others,omitempty"`
 }

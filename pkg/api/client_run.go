@@ -30,3 +30,13 @@ func (c *Client) CancelRun(ctx context.Context, id string) (RunView, error) {
 func (c *Client) Answer(ctx context.Context, run string, a Answer) (RunView, error) {
 	return call[RunView](ctx, c, http.MethodPost, "/v1/runs/"+url.PathEscape(run)+"/answer", a)
 }
+
+// ConfirmErase confirms the table of disks that a run waits to erase.
+func (c *Client) ConfirmErase(ctx context.Context, run string, a EraseAnswer) (RunView, error) {
+	return call[RunView](ctx, c, http.MethodPost, "/v1/runs/"+url.PathEscape(run)+"/erase", a)
+}
+
+// PlanErase gives the disks that a run would erase, as far as the nodes' hardware is known. It changes nothing.
+func (c *Client) PlanErase(ctx context.Context, req RunRequest) (EraseView, error) {
+	return call[EraseView](ctx, c, http.MethodPost, "/v1/plan", req)
+}

@@ -23,6 +23,8 @@ type NodeConfig struct {
 	Wipe string `json:"wipe,omitempty"`
 	// WipeOldOS allows an install although an older system is on another disk of the node.
 	WipeOldOS bool `json:"wipe_old_os,omitempty"`
+	// WipeForeign allows an install although the install disk holds what no OS image of racker's put there.
+	WipeForeign bool `json:"wipe_foreign,omitempty"`
 	// KernelArgs are words for the installed system's kernel, where its image profile has a place for them.
 	KernelArgs []string `json:"kernel_args,omitempty"`
 	// Console is the installed system's console, such as ttyS1,57600n8; empty means what the firmware's SPCR table says.

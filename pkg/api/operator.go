@@ -78,6 +78,14 @@ type RunRequest struct {
 	// not in it gets racker's own part and SSHKeys only.
 	Configs             map[string]string `json:"configs,omitempty"`
 	CommandLineForAudit string            `json:"command_line,omitempty"`
+	// Erase is one of the Erase words.
+	Erase string `json:"erase,omitempty"`
+	// Shown gives by primary MAC the EraseRow.Digest of disks that the operator saw and confirmed with the plan: a node that
+	// reports just that is not asked about again.
+	Shown map[string]string `json:"shown,omitempty"`
+	// WipeOldOS and WipeForeign allow what the node's config allows by the same names.
+	WipeOldOS   bool `json:"wipe_old_os,omitempty"`
+	WipeForeign bool `json:"wipe_foreign,omitempty"`
 }
 
 // RunView is a run as the operator sees it.
@@ -88,14 +96,16 @@ type RunView struct {
 	Changed bool `json:"changed"`
 	// Questions are open: the run waits for an Answer at these nodes, while the others go on.
 	Questions []Question `json:"questions,omitempty"`
-	Request   RunRequest `json:"request"`
-	Image     string     `json:"image"`
-	Began     time.Time  `json:"began"`
-	Ended     time.Time  `json:"ended,omitzero"`
-	Stages    []Stage    `json:"stages"`
-	Nodes     []NodeView `json:"nodes"`
-	Reason    string     `json:"reason,omitempty"`
-	Skipped   []string   `json:"skipped,omitempty"` // servers left out, each with its reason
+	// Erase is what the run waits for before it writes; nil when no disk waits to be confirmed.
+	Erase   *EraseView `json:"erase,omitempty"`
+	Request RunRequest `json:"request"`
+	Image   string     `json:"image"`
+	Began   time.Time  `json:"began"`
+	Ended   time.Time  `json:"ended,omitzero"`
+	Stages  []Stage    `json:"stages"`
+	Nodes   []NodeView `json:"nodes"`
+	Reason  string     `json:"reason,omitempty"`
+	Skipped []string   `json:"skipped,omitempty"` // servers left out, each with its reason
 	// Code is the exit code that the run deserves: 0, 1, 3 or 6.
 	Code int `json:"code"`
 }

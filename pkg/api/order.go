@@ -46,6 +46,10 @@ type Reprovision struct {
 	OnFailure string   `json:"on_failure"`
 	Retries   int      `json:"retries"`
 	SSHKeys   []string `json:"ssh_keys,omitempty"`
+	// Erase, WipeOldOS and WipeForeign are those of a RunRequest.
+	Erase       string `json:"erase,omitempty"`
+	WipeOldOS   bool   `json:"wipe_old_os,omitempty"`
+	WipeForeign bool   `json:"wipe_foreign,omitempty"`
 }
 
 // BootOrder boots a node that no run is at work on: POST /v1/nodes/ID/boot -> RunView.

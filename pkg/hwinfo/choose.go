@@ -1,8 +1,10 @@
 package hwinfo
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -12,35 +14,114 @@ import (
 // ErrNoDisk is matched by every error of ChooseDisk. The error names each disk and why it was not taken.
 var ErrNoDisk = errors.New("no disk to install on")
 
-// ChooseDisk picks the install disk by the rule. A remembered disk comes first: when it is not there, cannot be used or
-// is too small, that is an error, for another disk may hold something else. Then the disk that the rule names, which
-// must be exactly one. Then the smallest of at least MinSize bytes; among equals the first by path in natural order.
-// Only disks without a Rejected reason are taken.
-func ChooseDisk(disks []api.Disk, rule api.DiskRule) (api.Disk, error) {
+// ChooseDisk picks the install disk by the rule, and says how many disks the rule cannot tell apart: 1 when it names exactly
+// this one. Only disks without a Rejected reason are taken, and only those with the sectors that the image is made for.
+//
+// A remembered disk comes first. While nothing else is asked for it must be there, usable and large enough: another disk
+// may hold something else. Then the disk that nodes.csv names, which must be one. Then what the rule asks for; a WWN, serial
+// or place must fit one disk alone, and of several others the smallest is taken, among equals the first by path in natural
+// order.
+func ChooseDisk(disks []api.Disk, rule api.DiskRule) (disk api.Disk, matched int, err error) {
 	switch {
-	case rule.Remembered != "":
-		return named(disks, rule.Remembered, "the disk that was used before", rule.MinSize)
+	case rule.Remembered != "" && !asks(rule):
+		disk, err = named(disks, rule.Remembered, "the disk that was used before", rule)
+		return disk, 1, err
 	case rule.Name != "":
-		return named(disks, rule.Name, "the disk that the row names", rule.MinSize)
+		disk, err = named(disks, rule.Name, "the disk that the row names", rule)
+		return disk, 1, err
 	}
-	var best *api.Disk
-	for i := range disks {
-		d := &disks[i]
-		if d.Rejected != "" || d.Size < rule.MinSize {
-			continue
-		}
-		if best == nil || d.Size < best.Size || d.Size == best.Size && natural(d.Path, best.Path) < 0 {
-			best = d
+	var fit []api.Disk
+	for _, d := range disks {
+		if unfit(d, rule) == "" {
+			fit = append(fit, d)
 		}
 	}
-	if best == nil {
-		return api.Disk{}, fmt.Errorf("%w of at least %s: %s", ErrNoDisk, bytesText(rule.MinSize), reasons(disks, rule.MinSize))
+	if i := slices.IndexFunc(fit, func(d api.Disk) bool { return Matches(d, rule.Remembered) }); i >= 0 {
+		return fit[i], 1, nil
 	}
-	return *best, nil
+	slices.SortFunc(fit, func(a, b api.Disk) int { return cmp.Or(cmp.Compare(a.Size, b.Size), natural(a.Path, b.Path)) })
+	switch {
+	case len(fit) == 0:
+		return api.Disk{}, 0, fmt.Errorf("%w of at least %s%s: %s", ErrNoDisk, bytesText(rule.MinSize), wanted(rule), reasons(disks, rule))
+	case len(fit) > 1 && rule.WWN+rule.Serial+rule.ByPath != "":
+		return api.Disk{}, len(fit), fmt.Errorf("%w: the rule%s fits each of: %s", ErrNoDisk, wanted(rule), list(fit))
+	}
+	for matched < len(fit) && fit[matched].Size == fit[0].Size {
+		matched++
+	}
+	return fit[0], matched, nil
+}
+
+// asks reports whether the operator asked for more than what the image needs.
+func asks(r api.DiskRule) bool {
+	return r.Model+r.Serial+r.WWN+r.ByPath != "" || r.MaxSize != 0 || r.Rotational != nil
+}
+
+// wanted is what the rule asks for, for a sentence; empty when that is nothing.
+func wanted(r api.DiskRule) string {
+	var out []string
+	for _, w := range []struct{ what, value string }{{"model", r.Model}, {"serial", r.Serial}, {"WWN", r.WWN}, {"by-path", r.ByPath}} {
+		if w.value != "" {
+			out = append(out, w.what+" "+w.value)
+		}
+	}
+	if r.MaxSize != 0 {
+		out = append(out, "at most "+bytesText(r.MaxSize))
+	}
+	if r.Rotational != nil {
+		out = append(out, spins(*r.Rotational))
+	}
+	if len(out) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(out, ", ") + ")"
+}
+
+func spins(rotational bool) string {
+	if rotational {
+		return "rotational"
+	}
+	return "not rotational"
+}
+
+// unfit says why the rule does not take a disk; empty when it does.
+func unfit(d api.Disk, r api.DiskRule) string {
+	has, need := cmp.Or(d.SectorSize, blockSector), cmp.Or(r.SectorSize, blockSector)
+	switch {
+	case d.Rejected != "":
+		return d.Rejected
+	case d.Size < r.MinSize:
+		return "smaller than " + bytesText(r.MinSize)
+	case r.MaxSize != 0 && d.Size > r.MaxSize:
+		return "larger than " + bytesText(r.MaxSize)
+	case has != need:
+		return fmt.Sprintf("its sectors have %d bytes, and the image is made for sectors of %d", has, need)
+	case !fitsModel(d.Model, r.Model):
+		return "another model"
+	case r.Serial != "" && !strings.EqualFold(strings.TrimSpace(r.Serial), d.Serial):
+		return "another serial"
+	case r.WWN != "" && (d.WWN == "" || plainWWN(r.WWN) != plainWWN(d.WWN)):
+		return "another WWN"
+	case r.ByPath != "" && (d.ByPath == "" || plainPath(r.ByPath) != plainPath(d.ByPath)):
+		return "at another place"
+	case r.Rotational != nil && d.Rotational != *r.Rotational:
+		return spins(d.Rotational)
+	}
+	return ""
+}
+
+// fitsModel compares a model with a pattern in which * stands for any characters; an empty pattern fits all.
+func fitsModel(model, pattern string) bool {
+	if pattern == "" {
+		return true
+	}
+	expr := strings.ReplaceAll(regexp.QuoteMeta(strings.TrimSpace(pattern)), `\*`, ".*")
+	ok, err := regexp.MatchString("(?is)^"+expr+"$", model)
+	return err == nil && ok
 }
 
 // named finds the one disk that name stands for.
-func named(disks []api.Disk, name, what string, minSize int64) (api.Disk, error) {
+func named(disks []api.Disk, name, what string, rule api.DiskRule) (api.Disk, error) {
 	var found []api.Disk
 	for _, d := range disks {
 		if Matches(d, name) {
@@ -49,15 +130,19 @@ func named(disks []api.Disk, name, what string, minSize int64) (api.Disk, error)
 	}
 	switch {
 	case len(found) == 0:
-		return api.Disk{}, fmt.Errorf("%w: %s, %s, is not there: %s", ErrNoDisk, what, name, reasons(disks, minSize))
+		return api.Disk{}, fmt.Errorf("%w: %s, %s, is not there: %s", ErrNoDisk, what, name, reasons(disks, rule))
 	case len(found) > 1:
 		return api.Disk{}, fmt.Errorf("%w: %s, %s, could be each of: %s", ErrNoDisk, what, name, list(found))
-	case found[0].Rejected != "":
-		return api.Disk{}, fmt.Errorf("%w: %s, %s, cannot be used: %s", ErrNoDisk, what, name, reasons(found, minSize))
-	case found[0].Size < minSize:
-		return api.Disk{}, fmt.Errorf("%w: %s, %s, is too small: %s", ErrNoDisk, what, name, reasons(found, minSize))
 	}
-	return found[0], nil
+	rule.Model, rule.Serial, rule.WWN, rule.ByPath, rule.Rotational, rule.MaxSize = "", "", "", "", nil, 0
+	if unfit(found[0], rule) == "" {
+		return found[0], nil
+	}
+	why := "cannot be used"
+	if found[0].Rejected == "" && found[0].Size < rule.MinSize {
+		why = "is too small"
+	}
+	return api.Disk{}, fmt.Errorf("%w: %s, %s, %s: %s", ErrNoDisk, what, name, why, reasons(found, rule))
 }
 
 // Matches reports whether name is the disk's WWN, serial or by-path name. Case does not matter; WWNs may begin with
@@ -94,34 +179,11 @@ func plainPath(s string) string {
 	return s
 }
 
-// OtherSystems names the operating systems on all disks but the chosen one: "sdb (WDC WD10, 1.0 TB): Flatcar".
-func OtherSystems(disks []api.Disk, chosen api.Disk) []string {
-	var out []string
-	for _, d := range disks {
-		if d.Path == chosen.Path {
-			continue
-		}
-		for _, c := range d.Contents {
-			if system, ok := strings.CutPrefix(c, osPrefix); ok {
-				out = append(out, describe(d)+": "+system)
-			}
-		}
-	}
-	return out
-}
-
 // reasons says of each disk why it was not taken.
-func reasons(disks []api.Disk, minSize int64) string {
+func reasons(disks []api.Disk, rule api.DiskRule) string {
 	var out []string
 	for _, d := range disks {
-		why := d.Rejected
-		if why == "" && d.Size < minSize {
-			why = "smaller than " + bytesText(minSize)
-		}
-		if why == "" {
-			why = "not the one"
-		}
-		out = append(out, describe(d)+": "+why)
+		out = append(out, describe(d)+": "+cmp.Or(unfit(d, rule), "not the one"))
 	}
 	if len(out) == 0 {
 		return "the machine shows no disk at all"
@@ -135,28 +197,4 @@ func list(disks []api.Disk) string {
 		out[i] = describe(d)
 	}
 	return strings.Join(out, ", ")
-}
-
-// describe names a disk for a person who looks for it.
-func describe(d api.Disk) string {
-	facts := []string{d.Model, bytesText(d.Size)}
-	if d.Serial != "" {
-		facts = append(facts, "serial "+d.Serial)
-	}
-	facts = slices.DeleteFunc(facts, func(s string) bool { return s == "" })
-	return d.Name + " (" + strings.Join(facts, ", ") + ")"
-}
-
-// bytesText prints a size as disks are sold: in powers of ten.
-func bytesText(n int64) string {
-	units := []string{"bytes", "kB", "MB", "GB", "TB", "PB"}
-	f, i := float64(n), 0
-	for f >= 999.95 && i < len(units)-1 {
-		f /= 1000
-		i++
-	}
-	if i == 0 {
-		return fmt.Sprintf("%d bytes", n)
-	}
-	return fmt.Sprintf("%.1f %s", f, units[i])
 }

@@ -61,7 +61,7 @@ func TestChooseDisk(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got, err := ChooseDisk(disks, tt.rule)
+			got, _, err := ChooseDisk(disks, tt.rule)
 			if got.Name != tt.want {
 				t.Errorf("chose %q, want %q; error %v", got.Name, tt.want, err)
 			}
@@ -87,7 +87,7 @@ func TestChooseDiskTies(t *testing.T) {
 		for _, n := range tt.names {
 			disks = append(disks, api.Disk{Name: n, Path: "/dev/" + n, Size: gb})
 		}
-		if got, err := ChooseDisk(disks, api.DiskRule{}); err != nil || got.Name != tt.want {
+		if got, _, err := ChooseDisk(disks, api.DiskRule{}); err != nil || got.Name != tt.want {
 			t.Errorf("of %v: %s, %v", tt.names, got.Name, err)
 		}
 	}
@@ -95,7 +95,7 @@ func TestChooseDiskTies(t *testing.T) {
 
 func TestChooseDiskOfNone(t *testing.T) {
 	t.Parallel()
-	_, err := ChooseDisk(nil, api.DiskRule{MinSize: 8 * gb})
+	_, _, err := ChooseDisk(nil, api.DiskRule{MinSize: 8 * gb})
 	want := "no disk to install on of at least 8.0 GB: the machine shows no disk at all"
 	if !errors.Is(err, ErrNoDisk) || err.Error() != want {
 		t.Errorf("%v", err)

@@ -72,6 +72,7 @@ func (b block) inspect(ctx context.Context, use uses) api.Disk {
 		Name:       strings.ReplaceAll(b.name, "!", "/"),
 		Transport:  b.transport(),
 		Size:       attrInt(b.dir, "size") * blockSector,
+		SectorSize: b.sectorSize(),
 		Rotational: attr(b.dir, "queue", "rotational") == "1",
 		Removable:  attr(b.dir, "removable") == "1",
 	}
@@ -84,7 +85,8 @@ func (b block) inspect(ctx context.Context, use uses) api.Disk {
 	d.ByPath = b.byPath()
 	d.Rejected = b.rejected(d, use)
 	if b.readable(d) {
-		d.Contents = b.contents(ctx, d)
+		found := b.look(ctx, d)
+		d.Contents, d.OS, d.Foreign = found.contents, found.os, found.foreign
 	}
 	return d
 }

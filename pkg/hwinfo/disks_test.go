@@ -37,10 +37,10 @@ func TestDisksOfEachBus(t *testing.T) {
 	t.Parallel()
 	_, got := q35(t)
 	for i := range got {
-		if len(got[i].Contents) != 1 && got[i].Rejected == "" || got[i].Size == 0 {
-			t.Errorf("%s: contents %q, size %d", got[i].Name, got[i].Contents, got[i].Size)
+		if len(got[i].Contents) != 1 && got[i].Rejected == "" || got[i].Size == 0 || got[i].SectorSize != 512 && got[i].Name != "sr0" {
+			t.Errorf("%s: contents %q, size %d, sectors of %d", got[i].Name, got[i].Contents, got[i].Size, got[i].SectorSize)
 		}
-		got[i].Contents, got[i].Size = nil, 0
+		got[i].Contents, got[i].Size, got[i].SectorSize = nil, 0, 0
 	}
 	qemu := "QEMU HARDDISK"
 	want := []api.Disk{
@@ -110,8 +110,15 @@ func TestRejected(t *testing.T) {
 		{"mounted btrfs", `F /proc/self/mountinfo "36 1 0:31 / /oem rw - btrfs /dev/vda6 rw\n"`, "vda",
 			"in use: vda6 is mounted at /oem"},
 		{"swap", `F /proc/swaps "Filename\tType\n/dev/vda partition 8 0 -2\n"`, "vda", "in use: vda is in use for swap"},
-		{"holder", "D " + vda + "/holders/md0", "vda", "in use: vda is part of md0"},
-		{"holder of a partition", "D " + vda + "/vda9/holders/dm-0", "vda", "in use: vda9 is part of dm-0"},
+		{"holder", "D " + vda + "/holders/md0", "vda", ""},
+		{"holder of a partition", "D " + vda + "/vda9/holders/dm-0", "vda", ""},
+		{"another holder", "D " + vda + "/vda9/holders/bcache0", "vda", "in use: vda9 is part of bcache0, which is at work"},
+		{"holder that is mounted", "D " + vda + "/vda9/holders/md0\nF /sys/block/md0/dev \"9:0\\n\"\n" +
+			`F /proc/self/mountinfo "36 1 9:0 / /data rw - ext4 /dev/md0 rw\n"`, "vda",
+			"in use: vda9 is part of md0, which is mounted at /data"},
+		{"stack that is swapped to", "D " + vda + "/holders/md0\nD /sys/block/md0/holders/dm-1\nF /sys/block/dm-1/dev \"253:1\\n\"\n" +
+			`F /proc/swaps "Filename\tType\n/dev/dm-1 partition 8 0 -2\n"`, "vda",
+			"in use: vda is part of md0, which is part of dm-1, which is in use for swap"},
 		{"removable", "F " + vda + `/removable "1\n"`, "vda", "removable"},
 		{"read-only", "F " + vda + `/ro "1\n"`, "vda", "read-only"},
 		{"no size", "F " + vda + `/size "0\n"`, "vda", "it has no size"},

@@ -9,7 +9,12 @@ const (
 	guidUSRA       = "4ac930713a215a4e8e266cce9662f132" // 7130c94a-...: Flatcar's partition USR-A
 	guidUSRB       = "5cd33de02d7c474ab3fe27f15780a57c" // e03dd35c-...: Flatcar's partition USR-B
 	mbrTypeESP     = "ef"
+
+	typeBIOSBoot = "4861682149646f6e744e656564454649" // 21686148-...: GRUB's own code
 )
+
+// flatcar is the name of the system whose disks racker knows best.
+const flatcar = "Flatcar"
 
 // traces are what partitions tell of the system that made them.
 type traces struct {
@@ -40,32 +45,39 @@ func lookFor(parts []part) traces {
 	return tr
 }
 
-// installedOS says which operating system seems to be on the disk; "" when nothing looks like one.
-func installedOS(t table) string {
+// installedOS says which operating system seems to be on the disk, "" when nothing looks like one, and whether a machine
+// could boot it.
+func installedOS(t table) (system string, boots bool) {
 	tr := lookFor(t.parts)
 	laidOut := tr.named["EFI-SYSTEM"] && tr.named["OEM"] && tr.named["ROOT"]
 	switch {
 	case tr.flatcar, laidOut && tr.named["USR-A"]:
-		return "Flatcar"
+		return flatcar, true
 	case laidOut:
-		return "laid out like Flatcar"
+		return "laid out like Flatcar", true
 	case tr.windows:
-		return "Windows"
+		return "Windows", true
 	case tr.esp && tr.root != "":
-		return "has an EFI system partition and a root file system (" + tr.root + ")"
+		return "has an EFI system partition and a root file system (" + tr.root + ")", true
 	case tr.esp:
-		return "has an EFI system partition"
+		return "has an EFI system partition", true
 	case tr.root != "" && tr.active:
-		return "has an active partition and a root file system (" + tr.root + ")"
+		return "has an active partition and a root file system (" + tr.root + ")", true
 	case tr.root != "":
-		return "may be on a partition with " + tr.root
+		return "may be on a partition with " + tr.root, false
 	}
-	return ""
+	return "", false
+}
+
+// flatcarLayout reports whether the partitions are those of Flatcar, or of an image that is laid out like it.
+func flatcarLayout(t table) bool {
+	tr := lookFor(t.parts)
+	return tr.flatcar || tr.named["EFI-SYSTEM"] && tr.named["OEM"] && tr.named["ROOT"]
 }
 
 func holdsLinux(kind string) bool {
 	switch kind {
-	case "xfs", "btrfs", "squashfs", "crypto_LUKS", "LVM2 physical volume", "mdraid member":
+	case "xfs", "btrfs", "squashfs", "crypto_LUKS", kindLVM, kindMD, kindZFS:
 		return true
 	}
 	return strings.HasPrefix(kind, "ext")

@@ -2,10 +2,10 @@ package hwinfo
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -44,23 +44,108 @@ func (r Reader) uses() (uses, error) {
 	return u, nil
 }
 
-// inUse says what the disk or a partition of it is used for; "" when it is free.
+// inUse says what the disk or a partition of it is used for; "" when it is free. What an idle software RAID or device
+// mapper holds is free, too: it is nothing but a leftover.
 func (b block) inUse(u uses) string {
-	dirs := map[string]string{b.name: b.dir}
-	for _, p := range b.parts {
-		dirs[p] = filepath.Join(b.dir, p)
-	}
 	for _, name := range append([]string{b.name}, b.parts...) {
-		dir := dirs[name]
-		holders, err := os.ReadDir(filepath.Join(dir, "holders"))
-		if err == nil && len(holders) > 0 {
-			return fmt.Sprintf("in use: %s is part of %s", name, holders[0].Name())
+		dir := b.dir
+		if name != b.name {
+			dir = filepath.Join(b.dir, name)
 		}
-		for _, key := range []string{attr(dir, "dev"), "/dev/" + strings.ReplaceAll(name, "!", "/")} {
-			if what, ok := u[key]; ok && key != "" {
-				return fmt.Sprintf("in use: %s is %s", name, what)
+		if what := u.of(dir, name); what != "" {
+			return "in use: " + name + " is " + what
+		}
+		for _, h := range b.holders(dir) {
+			if what := b.busy(u, h, maxStack); what != "" {
+				return "in use: " + name + " is part of " + h + ", which is " + what
 			}
 		}
 	}
 	return ""
+}
+
+// of says what a device is mounted as, or swapped to; "" for nothing.
+func (u uses) of(dir, name string) string {
+	for _, key := range []string{attr(dir, "dev"), "/dev/" + strings.ReplaceAll(name, "!", "/")} {
+		if what, ok := u[key]; ok && key != "" {
+			return what
+		}
+	}
+	return ""
+}
+
+// maxStack bounds how many layers of devices are looked through: nobody stacks that many.
+const maxStack = 8
+
+// holders are the devices that were made of the one at dir.
+func (b block) holders(dir string) []string {
+	entries, err := os.ReadDir(filepath.Join(dir, "holders"))
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for _, e := range entries {
+		out = append(out, e.Name())
+	}
+	return out
+}
+
+// busy says what a holder is used for; "" when it is idle, and of a kind that can be taken apart.
+func (b block) busy(u uses, name string, depth int) string {
+	if !removable(name) || depth == 0 {
+		return "at work"
+	}
+	dir := b.sys("block", name)
+	names := map[string]string{name: dir}
+	if resolved, err := filepath.EvalSymlinks(dir); err == nil {
+		for _, p := range partitionNames(resolved) {
+			names[p] = filepath.Join(dir, p)
+		}
+	}
+	for n, at := range names {
+		if what := u.of(at, n); what != "" {
+			return what
+		}
+		for _, h := range b.holders(at) {
+			if what := b.busy(u, h, depth-1); what != "" {
+				return "part of " + h + ", which is " + what
+			}
+		}
+	}
+	return ""
+}
+
+// removable reports whether a device is one that racker can take apart: a software RAID, or one of device mapper.
+func removable(name string) bool { return isNumbered(name, "md") || isNumbered(name, "dm-") }
+
+func isNumbered(name, prefix string) bool {
+	rest, ok := strings.CutPrefix(name, prefix)
+	return ok && rest != "" && isDigit(rest[0])
+}
+
+// Leftovers names the idle devices that are made of the disk or of its partitions, those that lie on others first: in
+// this order they can be taken apart.
+func (r Reader) Leftovers(disk string) []string {
+	dir, err := filepath.EvalSymlinks(r.sys("block", strings.ReplaceAll(disk, "/", "!")))
+	if err != nil {
+		return nil
+	}
+	b := block{Reader: r, name: disk, dir: dir, parts: partitionNames(dir)}
+	var out []string
+	var add func(dir string, depth int)
+	add = func(dir string, depth int) {
+		for _, h := range b.holders(dir) {
+			if depth > 0 && removable(h) {
+				add(b.sys("block", h), depth-1)
+			}
+			if removable(h) && !slices.Contains(out, h) {
+				out = append(out, h)
+			}
+		}
+	}
+	add(dir, maxStack)
+	for _, p := range b.parts {
+		add(filepath.Join(dir, p), maxStack)
+	}
+	return out
 }

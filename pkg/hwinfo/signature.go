@@ -8,10 +8,14 @@ import (
 )
 
 // signature is what a partition, or a whole disk, is used for.
-type signature struct{ kind, label string }
+type signature struct {
+	kind, label string
+	// blank marks a place without a signature whose beginning is all zero.
+	blank bool
+}
 
-// signatureWindow covers the beginning up to the label of btrfs, the farthest.
-const signatureWindow = 0x10000 + 0x12b + 256
+// signatureWindow covers the beginning up to the first label of ZFS, the farthest.
+const signatureWindow = zfsLabel
 
 // signatureAt looks at length bytes of r from offset on.
 func signatureAt(r io.ReaderAt, offset, length int64) (signature, error) {
@@ -20,13 +24,15 @@ func signatureAt(r io.ReaderAt, offset, length int64) (signature, error) {
 		return signature{}, err
 	}
 	for _, probe := range []func([]byte) signature{
-		luks, lvm, mdBegin, xfs, btrfs, ext, swap, squashfs, ntfs, fat,
+		luks, lvm, mdBegin, bluestore, bcache, xfs, btrfs, ext, swap, squashfs, ntfs, exfat, f2fs, fat, iso9660, zfs,
 	} {
 		if s := probe(head); s.kind != "" {
 			return s, nil
 		}
 	}
-	return mdEnd(r, offset, length)
+	s, err := atEnd(r, offset, length)
+	s.blank = s.kind == "" && len(bytes.Trim(head, "\x00")) == 0
+	return s, err
 }
 
 // window reads up to length bytes; less where the data ends.
@@ -68,21 +74,21 @@ func ext(b []byte) signature {
 	case compat&hasJournal != 0:
 		kind = "ext3"
 	}
-	return signature{kind, text(b, super+0x78, 16)}
+	return signature{kind: kind, label: text(b, super+0x78, 16)}
 }
 
 func xfs(b []byte) signature {
 	if !is(b, 0, "XFSB") {
 		return signature{}
 	}
-	return signature{"xfs", text(b, 108, 12)}
+	return signature{kind: "xfs", label: text(b, 108, 12)}
 }
 
 func btrfs(b []byte) signature {
 	if !is(b, 0x10040, "_BHRfS_M") {
 		return signature{}
 	}
-	return signature{"btrfs", text(b, 0x1012b, 256)}
+	return signature{kind: "btrfs", label: text(b, 0x1012b, 256)}
 }
 
 // fat reads the extended BIOS parameter block of FAT12, FAT16 and FAT32; Microsoft's FAT specification 1.03, 3.
@@ -102,14 +108,14 @@ func fat(b []byte) signature {
 	if label == "NO NAME" {
 		label = ""
 	}
-	return signature{"vfat", label}
+	return signature{kind: "vfat", label: label}
 }
 
 // swap has its magic at the end of the first page, of any size that Linux knows.
 func swap(b []byte) signature {
 	for _, page := range []int{4096, 8192, 16384, 65536} {
 		if is(b, page-10, "SWAPSPACE2") {
-			return signature{"swap", text(b, 1052, 16)}
+			return signature{kind: "swap", label: text(b, 1052, 16)}
 		}
 	}
 	return signature{}
@@ -119,7 +125,7 @@ func swap(b []byte) signature {
 func lvm(b []byte) signature {
 	for off := 0; off < 4*512; off += 512 {
 		if is(b, off, "LABELONE") && is(b, off+24, "LVM2 001") {
-			return signature{kind: "LVM2 physical volume"}
+			return signature{kind: kindLVM}
 		}
 	}
 	return signature{}
@@ -130,7 +136,7 @@ func luks(b []byte) signature {
 		return signature{}
 	}
 	if is(b, 6, "\x00\x02") {
-		return signature{"crypto_LUKS", text(b, 24, 48)}
+		return signature{kind: "crypto_LUKS", label: text(b, 24, 48)}
 	}
 	return signature{kind: "crypto_LUKS"}
 }
@@ -149,36 +155,24 @@ func ntfs(b []byte) signature {
 	return signature{kind: "ntfs"}
 }
 
-// mdMagic marks a member of a Linux software RAID; Linux, include/uapi/linux/raid/md_p.h.
-const mdMagic = "\xfc\x4e\x2b\xa9"
-
-// mdBegin finds metadata 1.1 at the beginning and 1.2 at 4 KiB.
-func mdBegin(b []byte) signature {
-	for _, off := range []int{0, 4096} {
-		if is(b, off, mdMagic+"\x01\x00\x00\x00") {
-			return signature{"mdraid member", text(b, off+32, 32)}
-		}
+func exfat(b []byte) signature {
+	if !is(b, 3, "EXFAT   ") {
+		return signature{}
 	}
-	return signature{}
+	return signature{kind: "exfat"}
 }
 
-// mdEnd finds metadata 1.0, 8 KiB before the end, and 0.90, in the last whole 64 KiB.
-func mdEnd(r io.ReaderAt, offset, length int64) (signature, error) {
-	const unit90, unit10 = 64 << 10, 8 << 10
-	for _, at := range []int64{(length/512 - unit10/512) &^ 7 * 512, length&^(unit90-1) - unit90} {
-		if at <= 0 {
-			continue
-		}
-		b, err := window(r, offset+at, 64)
-		if err != nil {
-			return signature{}, err
-		}
-		switch {
-		case is(b, 0, mdMagic+"\x01\x00\x00\x00"):
-			return signature{"mdraid member", text(b, 32, 32)}, nil
-		case is(b, 0, mdMagic):
-			return signature{kind: "mdraid member"}, nil // 0.90 has no name
-		}
+func f2fs(b []byte) signature {
+	if !is(b, 1024, "\x10\x20\xf5\xf2") {
+		return signature{}
 	}
-	return signature{}, nil
+	return signature{kind: "f2fs"}
+}
+
+// iso9660 has its first volume descriptor in sector 16 of 2 KiB; ECMA-119, 8.1.
+func iso9660(b []byte) signature {
+	if !is(b, 16*2048+1, "CD001") {
+		return signature{}
+	}
+	return signature{kind: "iso9660", label: text(b, 16*2048+40, 32)}
 }

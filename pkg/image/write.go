@@ -19,7 +19,7 @@ const (
 	maxRetryDelay = 15 * time.Second
 	headSize      = 1 << 20  // written last
 	firstSize     = 4096     // of the head, written last of all: MBR and GPT header, of sectors of either size
-	tailSize      = 1 << 20  // zeroed at the end of a disk that is larger than the image
+	tailSize      = 4 << 20  // zeroed at the end of a disk that is larger than the image: 1024 sectors of either size
 	zeroSlice     = 64 << 20 // zeroed between two reports of progress
 	writeMemory   = 64 << 20 // of chunks under way
 )
@@ -71,7 +71,7 @@ type WriteStats struct {
 // manifest says, checked and on stable storage.
 //
 // The first MiB of the disk is zeroed before anything else and written when all the rest is on stable storage, so that
-// an error, at any point, leaves a disk that no firmware boots. The last MiB of a larger disk is zeroed too, for old
+// an error, at any point, leaves a disk that no firmware boots. The last 4 MiB of a larger disk are zeroed too, for old
 // backup partition tables and RAID members live there.
 //
 // Errors: ErrManifest, ErrTooSmall, ErrDigest for a chunk that stays wrong, what f and t gave otherwise.
@@ -114,7 +114,7 @@ func (w *writer) clear(ctx context.Context) error {
 	}
 	if tail := max(w.m.RawSize, size-tailSize, headSize); tail < size {
 		if err := w.target.Zero(ctx, tail, size-tail); err != nil {
-			return fmt.Errorf("zero the last MiB: %w", err)
+			return fmt.Errorf("zero the end of the disk: %w", err)
 		}
 	}
 	if err := w.target.Sync(); err != nil {

@@ -164,16 +164,10 @@ func (m *Machine) job(ctx context.Context, n *rack.Node, rec *Record) (*api.Job,
 	if err != nil {
 		return nil, fmt.Errorf("image of %s: %w", n.Name, err)
 	}
-	rule, err := m.diskRule(ctx, n, rec.Job)
-	if err != nil {
+	if job.Disk, job.Erase, err = m.diskOrder(ctx, n, rec, m.run(rec.Run), rec.Job.Config, man); err != nil {
 		return nil, err
 	}
-	rule.MinSize = max(rule.MinSize, man.MinDisk, man.RawSize)
-	if rec.Install != nil && rule.Name == "" {
-		rule.Remembered = rec.Install.Disk // a disk that the row names wins
-	}
 	job.Image = &api.Image{ID: man.ID, Name: man.Name, RawSize: man.RawSize, Data: bootd.AreaImages + "/" + man.ID + "/data.zst"}
-	job.Disk = rule
 	return job, nil
 }
 

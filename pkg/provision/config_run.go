@@ -9,7 +9,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/racker-project/racker/pkg/api"
 	"github.com/racker-project/racker/pkg/image"
 	"github.com/racker-project/racker/pkg/rack"
 )
@@ -141,18 +140,6 @@ func (m *Machine) ignition(ctx context.Context, n *rack.Node, job *Job, man *ima
 		HostName: n.Name, SSHKeys: job.SSHKeys, InternalMAC: n.Primary.String(), CAPEM: m.cfg.CAPEM,
 		CallbackURL: m.callbackURL(n), CallbackToken: job.Callback, Image: man, Declared: c,
 	})
-}
-
-// diskRule is what says which disk a job takes: the declared config, else the node's row.
-func (m *Machine) diskRule(ctx context.Context, n *rack.Node, job *Job) (api.DiskRule, error) {
-	c, err := m.declared(ctx, n.Primary, job.Config)
-	if err != nil {
-		return api.DiskRule{}, fmt.Errorf("%s: %w", n.Where(), err)
-	}
-	if c == nil || c.Disk == (api.DiskRule{}) {
-		return api.DiskRule{Name: n.Disk}, nil
-	}
-	return c.Disk, nil
 }
 
 // configAgain names the config that a node gets when it is installed once more: what is on it, else what was sent last.
