@@ -161,6 +161,11 @@ type Image struct {
 	Name    string `json:"name"`
 	Data    string `json:"data"` // path below the assets URL, such as images/ID/data.zst
 	RawSize int64  `json:"raw_size"`
+	// OEMLabel names the partition, or else the file system, that takes the config and the kernel arguments; empty where the
+	// image has none.
+	OEMLabel string `json:"oem_label,omitempty"`
+	// KernelFile is the file for kernel arguments there, such as grub.cfg; empty where the image has no place for them.
+	KernelFile string `json:"kernel_file,omitempty"`
 }
 
 // Names of the blobs of an install job.

@@ -68,15 +68,20 @@ func (c *Client) Stream(ctx context.Context, q EventQuery) iter.Seq2[event.Event
 	}
 }
 
-// AddImage sends the file of an image. An empty name means that the daemon makes one; sha256, of the file in lower-case
-// hexadecimal, is checked unless it is empty. Progress gets the bytes that the daemon has read so far.
-func (c *Client) AddImage(ctx context.Context, name, sha256 string, body io.Reader, progress func(read int64)) (ImageView, error) {
+// ImageAdd says what becomes of a file that is sent: the query of POST /v1/images.
+type ImageAdd struct {
+	Name    string // empty lets the daemon make one
+	SHA256  string // of the file, lower-case hex; empty means not known
+	Profile string // its kind; empty lets its partitions tell
+}
+
+// AddImage sends the file of an image. Progress gets the bytes that the daemon has read so far.
+func (c *Client) AddImage(ctx context.Context, add ImageAdd, body io.Reader, progress func(read int64)) (ImageView, error) {
 	q := url.Values{}
-	if name != "" {
-		q.Set("name", name)
-	}
-	if sha256 != "" {
-		q.Set("sha256", sha256)
+	for name, value := range map[string]string{"name": add.Name, "sha256": add.SHA256, "profile": add.Profile} {
+		if value != "" {
+			q.Set(name, value)
+		}
 	}
 	resp, err := c.do(ctx, http.MethodPost, "/v1/images?"+q.Encode(), body, "application/octet-stream")
 	if err != nil {

@@ -293,7 +293,7 @@ func TestAddImage(t *testing.T) {
 		answer(t, w, api.ImageAddLine{Image: &api.ImageView{ID: "abc", RawSize: int64(len(content))}})
 	})
 	var progress []int64
-	got, err := c.AddImage(t.Context(), "os", "ab", strings.NewReader(content), func(n int64) { progress = append(progress, n) })
+	got, err := c.AddImage(t.Context(), api.ImageAdd{Name: "os", SHA256: "ab"}, strings.NewReader(content), func(n int64) { progress = append(progress, n) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -336,7 +336,7 @@ func TestAddImageRefused(t *testing.T) {
 				answer(t, w, api.ImageAddLine{Error: &why})
 			})
 			for range 20 { // a race between the answer and the broken pipe would show
-				_, err := c.AddImage(t.Context(), "", "", endless{}, func(int64) {})
+				_, err := c.AddImage(t.Context(), api.ImageAdd{}, endless{}, func(int64) {})
 				var got *api.Error
 				if !errors.As(err, &got) || got.Message != "no room" || got.Code != 1 {
 					t.Fatalf("got %v, want the daemon's reason", err)
@@ -351,7 +351,7 @@ func TestAddImageCutOff(t *testing.T) {
 	c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		answer(t, w, api.ImageAddLine{Read: 1})
 	})
-	if _, err := c.AddImage(t.Context(), "", "", strings.NewReader(""), func(int64) {}); !api.Unreachable(err) {
+	if _, err := c.AddImage(t.Context(), api.ImageAdd{}, strings.NewReader(""), func(int64) {}); !api.Unreachable(err) {
 		t.Errorf("an answer without an end gave %v", err)
 	}
 }

@@ -130,25 +130,6 @@ type RackView struct {
 	Warnings    []string `json:"warnings,omitempty"`
 }
 
-// ImageView is one image: GET /v1/images.
-type ImageView struct {
-	ID         string    `json:"id"`
-	Name       string    `json:"name"`
-	RawSize    int64     `json:"raw_size"`
-	UsedSize   int64     `json:"used_size"`
-	StoredSize int64     `json:"stored_size"`
-	SHA256     string    `json:"sha256"` // of the raw image
-	Added      time.Time `json:"added"`
-}
-
-// ImageAddLine is one JSON line of the answer to POST /v1/images?name=NAME&sha256=HEX (body: the file): progress while
-// it is read, then the image or an error.
-type ImageAddLine struct {
-	Read  int64      `json:"read,omitempty"` // bytes of the file
-	Image *ImageView `json:"image,omitempty"`
-	Error *Error     `json:"error,omitempty"`
-}
-
 // LeaseView is one lease: GET /v1/leases.
 type LeaseView struct {
 	Address string    `json:"address"`

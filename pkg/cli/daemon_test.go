@@ -133,7 +133,7 @@ func (r testImages) List(context.Context) ([]api.ImageView, error) {
 	return slices.Clone(r.images), nil
 }
 
-func (r testImages) Add(_ context.Context, name, sha string, in io.Reader, progress func(int64)) (api.ImageView, error) {
+func (r testImages) Add(_ context.Context, add api.ImageAdd, in io.Reader, progress func(int64)) (api.ImageView, error) {
 	sum := sha256.New()
 	n, err := io.Copy(sum, in)
 	if err != nil {
@@ -141,13 +141,13 @@ func (r testImages) Add(_ context.Context, name, sha string, in io.Reader, progr
 	}
 	progress(n)
 	got := hex.EncodeToString(sum.Sum(nil))
-	if got != sha {
-		return api.ImageView{}, fmt.Errorf("add image: it has %s, want %s: %w", got, sha, image.ErrDigest)
+	if got != add.SHA256 {
+		return api.ImageView{}, fmt.Errorf("add image: it has %s, want %s: %w", got, add.SHA256, image.ErrDigest)
 	}
-	if name == "refused" {
+	if add.Name == "refused" {
 		return api.ImageView{}, &image.InputError{What: "it is empty"}
 	}
-	img := api.ImageView{ID: got, Name: name, RawSize: n, UsedSize: n / 2, StoredSize: n / 4, SHA256: got, Added: testTime()}
+	img := api.ImageView{ID: got, Name: add.Name, Profile: add.Profile, RawSize: n, UsedSize: n / 2, StoredSize: n / 4, SHA256: got, Added: testTime()}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.images = append(r.images, img)

@@ -12,12 +12,13 @@ import (
 )
 
 type imageAddOptions struct {
-	IO     *stdio.Streams
-	Images func() (imageKeeper, error)
-	File   string
-	Name   string
-	SHA256 string
-	JSON   bool
+	IO      *stdio.Streams
+	Images  func() (imageKeeper, error)
+	File    string
+	Name    string
+	SHA256  string
+	Profile string
+	JSON    bool
 }
 
 func newImageAddCmd(env *Env) *cobra.Command {
@@ -38,6 +39,7 @@ Exit codes: 0 ok; 1 failed, or no daemon answers; 2 usage.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.Name, "name", "", "name of the image (default: that of the file)")
+	f.StringVar(&o.Profile, "profile", "", "kind of the image: flatcar, testos, plain or one of your own (default: as its partitions tell)")
 	f.StringVar(&o.SHA256, "sha256", "", "digest that the file must have, in hexadecimal")
 	return cmd
 }
@@ -51,7 +53,7 @@ func (o *imageAddOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s := imageSender{io: o.IO, images: c, line: liveLine{io: o.IO}}
+	s := imageSender{io: o.IO, images: c, profile: o.Profile, line: liveLine{io: o.IO}}
 	img, err := s.send(ctx, o.File, o.Name, want)
 	if err != nil {
 		return err

@@ -27,15 +27,17 @@ const (
 // imageKeeper is where images go.
 type imageKeeper interface {
 	imageLister
-	AddImage(ctx context.Context, name, sha256 string, body io.Reader, progress func(read int64)) (api.ImageView, error)
+	AddImage(ctx context.Context, add api.ImageAdd, body io.Reader, progress func(read int64)) (api.ImageView, error)
 }
 
 // imageSender hands a file to the daemon with progress on stderr, unless the daemon has it.
 type imageSender struct {
 	io     *stdio.Streams
 	images imageKeeper
-	line   liveLine
-	shown  time.Time
+	// profile names the kind of image; empty lets the daemon tell.
+	profile string
+	line    liveLine
+	shown   time.Time
 }
 
 // send gives the image that the daemon holds for the file at path. The daemon checks want, the SHA-256 of the file,
@@ -64,7 +66,7 @@ func (s *imageSender) send(ctx context.Context, path, name, want string) (api.Im
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return api.ImageView{}, fmt.Errorf("image: %w", err)
 	}
-	img, err = s.images.AddImage(ctx, name, sum, f, func(read int64) {
+	img, err = s.images.AddImage(ctx, api.ImageAdd{Name: name, SHA256: sum, Profile: s.profile}, f, func(read int64) {
 		s.progress("Adding", filepath.Base(path), read, size)
 	})
 	if err != nil {

@@ -17,6 +17,7 @@ type key struct {
 	list bool   // takes a list of words
 	get  func(*Settings) string
 	set  func(*Settings, []string) error
+	also []string // variables of the environment that give its default, the first that is set
 }
 
 // env is the key's name in the environment: RACKER_INTERNAL_INTERFACE for internal.interface.
@@ -26,6 +27,10 @@ func (k key) env() string {
 
 // keys lists every setting in the order in which `racker config show` prints them.
 func keys() []key {
+	return append(coreKeys(), imageKeys()...)
+}
+
+func coreKeys() []key {
 	return []key{
 		text("oem_dir", func(s *Settings) *string { return &s.OEMDir }),
 		text("state_dir", func(s *Settings) *string { return &s.StateDir }),

@@ -31,11 +31,29 @@ func Load(src Sources) (Settings, error) {
 	}
 	s := Default()
 	s.Origin = map[string]string{}
+	loadDefaults(&s, src.LookupEnv)
 	err := errors.Join(loadFile(&s, src), loadEnv(&s, src.LookupEnv), loadFlags(&s, src.Flags))
 	if err == nil {
 		err = s.Validate()
 	}
 	return s, err
+}
+
+// loadDefaults takes what the environment says to every program, such as HTTPS_PROXY. What racker cannot use of it, such as
+// an address with a password, is left alone: it was not meant for racker.
+func loadDefaults(s *Settings, lookup func(string) (string, bool)) {
+	for _, k := range keys() {
+		for _, name := range k.also {
+			v, ok := lookup(name)
+			if v = strings.TrimSpace(v); !ok || v == "" {
+				continue
+			}
+			if k.set(s, []string{v}) == nil {
+				s.Origin[k.name] = name
+				break
+			}
+		}
+	}
 }
 
 func loadFile(s *Settings, src Sources) error {

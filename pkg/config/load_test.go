@@ -55,6 +55,14 @@ console: ttyS1,57600n8
 deadlines: {check_bmc: 1m, power: 2m30s, netboot: 3m, agent: 4m, stalled: 5s, boot: 24h, retry: 0s}
 limits: {power_interval: 2s, image_streams: 7}
 log: {level: debug, format: json}
+image:
+  mirror: http://m/{channel}
+  proxy: http://p:3128
+  no_proxy: 10.0.0.0/8,localhost
+  key_url: http://k/key.asc
+  key_file: /key.asc
+  key_fingerprint: 0123 4567 89ab cdef 0123  4567 89ab cdef 0123 4567
+  profiles: /e
 `
 
 func fullSettings() Settings {
@@ -71,6 +79,10 @@ func fullSettings() Settings {
 			Agent: 4 * time.Minute, Stalled: 5 * time.Second, Boot: 24 * time.Hour,
 		},
 		Limits: Limits{PowerInterval: 2 * time.Second, ImageStreams: 7},
+		Image: Image{
+			Mirror: "http://m/{channel}", Proxy: "http://p:3128", NoProxy: "10.0.0.0/8,localhost", KeyURL: "http://k/key.asc",
+			KeyFile: "/key.asc", KeyFingerprint: "0123456789ABCDEF0123456789ABCDEF01234567", Profiles: "/e",
+		},
 	}
 }
 

@@ -35,6 +35,7 @@ type Settings struct {
 	// Deadlines bound the steps of a node; its progress moves Stalled on.
 	Deadlines Deadlines
 	Limits    Limits
+	Image     Image
 
 	// Origin tells by the name of a setting (internal.interface) what set it; nothing means the default.
 	Origin map[string]string
@@ -163,6 +164,7 @@ func Default() Settings {
 			CheckBMC: 3 * time.Minute, Power: 2 * time.Minute, Netboot: 15 * time.Minute,
 			Agent: 5 * time.Minute, Stalled: 5 * time.Minute, Boot: 15 * time.Minute, Retry: 5 * time.Second,
 		},
+		Image:  defaultImage(),
 		Limits: Limits{PowerInterval: 100 * time.Millisecond, ImageStreams: 64},
 	}
 }

@@ -111,13 +111,13 @@ func (clerk) Remove(_ context.Context, id string) error {
 	return nil
 }
 
-func (clerk) Add(_ context.Context, name, _ string, r io.Reader, progress func(int64)) (api.ImageView, error) {
+func (clerk) Add(_ context.Context, add api.ImageAdd, r io.Reader, progress func(int64)) (api.ImageView, error) {
 	n, err := io.Copy(io.Discard, r)
 	progress(n)
-	if name == "x" {
+	if add.Name == "x" {
 		return api.ImageView{}, errAbsent
 	}
-	return api.ImageView{Name: name, RawSize: n}, err
+	return api.ImageView{Name: add.Name, RawSize: n}, err
 }
 
 func (c clerk) Answer(_ context.Context, run string, _ api.Answer) (api.RunView, error) {

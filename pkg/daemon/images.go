@@ -24,7 +24,7 @@ func (a *API) addImage(w http.ResponseWriter, r *http.Request) {
 	enc := json.NewEncoder(w)
 	body := &patient{from: r.Body, ctl: ctl}
 	var last time.Time
-	img, err := a.Images.Add(r.Context(), q.Get("name"), q.Get("sha256"), body, func(read int64) {
+	img, err := a.Images.Add(r.Context(), api.ImageAdd{Name: q.Get("name"), SHA256: q.Get("sha256"), Profile: q.Get("profile")}, body, func(read int64) {
 		if time.Since(last) < progressPause {
 			return
 		}

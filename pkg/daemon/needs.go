@@ -44,8 +44,8 @@ type Configs interface {
 // Images is the library of OS images behind the API.
 type Images interface {
 	List(ctx context.Context) ([]api.ImageView, error)
-	// Add reads a file of any supported compression. sha256, of the file, may be empty.
-	Add(ctx context.Context, name, sha256 string, r io.Reader, progress func(read int64)) (api.ImageView, error)
+	// Add reads a file of any supported compression.
+	Add(ctx context.Context, add api.ImageAdd, r io.Reader, progress func(read int64)) (api.ImageView, error)
 	Remove(ctx context.Context, id string) error
 }
 

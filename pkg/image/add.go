@@ -26,6 +26,13 @@ type AddOptions struct {
 	SHA256 string
 	// Source is kept in the manifest.
 	Source string
+	// Profile names what kind of image it is; empty lets its partitions tell. Errors match ErrProfile.
+	Profile string
+	// Arch is the architecture that the image must be for, a GOARCH; empty means any. A mismatch is ErrArch.
+	Arch string
+	// Version, Channel and Signed are kept in the manifest.
+	Version, Channel string
+	Signed           *Signed
 	// Progress, when not nil, is called with the bytes of the file read so far, from one goroutine at a time.
 	Progress func(read int64)
 	// Now is the time to note in the manifest; zero means time.Now.
@@ -41,12 +48,17 @@ func (l *Library) Add(ctx context.Context, r io.Reader, o AddOptions) (*Manifest
 	if err := o.validate(); err != nil {
 		return nil, fmt.Errorf("add image: %w", err)
 	}
+	if o.Profile != "" && l.profiles != nil { // before anything is read: that may take minutes
+		if _, err := l.profiles().Get(o.Profile); err != nil {
+			return nil, fmt.Errorf("add image: %w", err)
+		}
+	}
 	temp, lock, err := l.tempDir()
 	if err != nil {
 		return nil, fmt.Errorf("add image: %w", err)
 	}
 	defer lock.Close()
-	m, err := fill(ctx, temp, r, o)
+	m, err := l.fill(ctx, temp, r, o)
 	if err == nil {
 		m, err = l.keep(ctx, temp, m)
 	}
@@ -88,7 +100,7 @@ func (l *Library) tempDir() (string, *os.File, error) {
 }
 
 // fill writes data and manifest into dir.
-func fill(ctx context.Context, dir string, r io.Reader, o AddOptions) (*Manifest, error) {
+func (l *Library) fill(ctx context.Context, dir string, r io.Reader, o AddOptions) (*Manifest, error) {
 	data, err := os.OpenFile(filepath.Join(dir, DataFile), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return nil, err
@@ -99,6 +111,9 @@ func fill(ctx context.Context, dir string, r io.Reader, o AddOptions) (*Manifest
 		return nil, err
 	}
 	if err := errors.Join(data.Sync(), data.Close()); err != nil {
+		return nil, err
+	}
+	if err := l.recognise(dir, m, &o); err != nil {
 		return nil, err
 	}
 	return m, writeManifest(dir, m)
@@ -119,10 +134,7 @@ func writeManifest(dir string, m *Manifest) error {
 
 // convert decompresses r, writes chunks to data and gives the complete manifest.
 func convert(ctx context.Context, data io.Writer, r io.Reader, o AddOptions) (*Manifest, error) {
-	in := &input{ctx: ctx, r: r, progress: o.Progress}
-	if o.SHA256 != "" {
-		in.hash = sha256.New()
-	}
+	in := &input{ctx: ctx, r: r, progress: o.Progress, hash: sha256.New()}
 	buffered := bufio.NewReaderSize(in, 1<<20)
 	head, err := buffered.Peek(10)
 	if len(head) == 0 {
@@ -138,15 +150,15 @@ func convert(ctx context.Context, data io.Writer, r io.Reader, o AddOptions) (*M
 	}
 	defer free()
 	m := &Manifest{Format: FormatVersion, Name: o.Name, Added: o.Now.UTC().Round(0), ChunkSize: ChunkSize,
-		Source: o.Source, Compression: name}
+		Source: o.Source, Compression: name, Version: o.Version, Channel: o.Channel, Signed: o.Signed}
 	if err := store(ctx, data, raw, m); err != nil {
 		return nil, in.explain(name, err)
 	}
 	if _, err := io.Copy(io.Discard, buffered); err != nil {
 		return nil, err
 	}
-	if in.hash != nil && hexDigest(in.hash.Sum(nil)) != o.SHA256 {
-		return nil, fmt.Errorf("%w: the file has %s, expected %s", ErrDigest, hexDigest(in.hash.Sum(nil)), o.SHA256)
+	if m.FileSHA256 = hexDigest(in.hash.Sum(nil)); o.SHA256 != "" && m.FileSHA256 != o.SHA256 {
+		return nil, fmt.Errorf("%w: the file has %s, expected %s", ErrDigest, m.FileSHA256, o.SHA256)
 	}
 	if m.Name == "" {
 		m.Name = m.ID
@@ -172,9 +184,7 @@ func (in *input) Read(p []byte) (int, error) {
 	}
 	n, err := in.r.Read(p)
 	in.read += int64(n)
-	if in.hash != nil {
-		in.hash.Write(p[:n])
-	}
+	in.hash.Write(p[:n])
 	if in.progress != nil && n > 0 {
 		in.progress(in.read)
 	}

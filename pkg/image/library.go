@@ -34,20 +34,28 @@ var (
 	ErrNotFound = errors.New("no such image")
 	// ErrAmbiguous says that several images have the name; the error lists their IDs.
 	ErrAmbiguous = errors.New("several images have this name")
+	// ErrArch says that an image is for another architecture than it should be.
+	ErrArch = errors.New("wrong architecture")
 	// ErrDigest says that data does not have the SHA-256 that it should have.
 	ErrDigest = errors.New("wrong SHA-256")
 )
 
 // Library is a directory of images, one directory per ID. Its methods may be called concurrently, also by several
 // processes.
-type Library struct{ dir string }
+type Library struct {
+	dir      string
+	profiles func() Profiles // may be nil
+}
 
 // Open makes the directory when it is missing, removes what a killed Add left in it, and gives the library.
-func Open(dir string) (*Library, error) {
+func Open(dir string, options ...Option) (*Library, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("open image library: %w", err)
 	}
 	l := &Library{dir: dir}
+	for _, o := range options {
+		o(l)
+	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open image library: %w", err)

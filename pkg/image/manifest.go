@@ -51,8 +51,26 @@ type Manifest struct {
 	Source string  `json:"source,omitempty"` // where the file came from, for people
 	// Compression is what the file was found to be: raw, gzip, bzip2, xz or zstd.
 	Compression string `json:"compression,omitempty"`
+	// Profile names what kind of image this is; empty in manifests of an older racker.
+	Profile string `json:"profile,omitempty"`
+	// Arch is the architecture, as GOARCH names it, that its boot programs are for; empty when that cannot be told.
+	Arch string `json:"arch,omitempty"`
+	// Version and Channel are those of the release that the image is; empty when it is none.
+	Version string `json:"version,omitempty"`
+	Channel string `json:"channel,omitempty"`
+	// Signed is the OpenPGP signature that was verified; nil when there was none.
+	Signed *Signed `json:"signed,omitempty"`
+	// FileSHA256 is the digest of the file as it was given, lower-case hex; empty in manifests of an older racker.
+	FileSHA256 string `json:"file_sha256,omitempty"`
 	// Warnings are doubts about the image that an operator should see.
 	Warnings []string `json:"warnings,omitempty"`
+}
+
+// Signed is an OpenPGP signature by which the image's file was verified.
+type Signed struct {
+	At      time.Time `json:"at"`      // when it was made
+	Key     string    `json:"key"`     // fingerprint of the key or sub-key that made it, upper-case hex
+	Primary string    `json:"primary"` // fingerprint of its primary key, which is pinned
 }
 
 // Chunk is one range of the raw image and the zstd frame that holds it. All numbers are bytes.

@@ -47,6 +47,11 @@ func (m *Machine) CheckIn(ctx context.Context, p bootd.Peer, in api.CheckIn) (ap
 			return api.Assignment{}, err
 		}
 	}
+	if why := m.foreign(ctx, rec, &in.Identity); why != "" {
+		if err := m.fail(ctx, n.Primary, why); err != nil {
+			return api.Assignment{}, err
+		}
+	}
 	return m.assign(ctx, n, p)
 }
 
@@ -164,10 +169,16 @@ func (m *Machine) job(ctx context.Context, n *rack.Node, rec *Record) (*api.Job,
 	if err != nil {
 		return nil, fmt.Errorf("image of %s: %w", n.Name, err)
 	}
+	profile, err := m.needs.Images.Profile(ctx, man)
+	if err != nil {
+		return nil, fmt.Errorf("image of %s: %w", n.Name, err)
+	}
 	if job.Disk, job.Erase, err = m.diskOrder(ctx, n, rec, m.run(rec.Run), rec.Job.Config, man); err != nil {
 		return nil, err
 	}
-	job.Image = &api.Image{ID: man.ID, Name: man.Name, RawSize: man.RawSize, Data: bootd.AreaImages + "/" + man.ID + "/data.zst"}
+	job.Disk.MinSize = max(job.Disk.MinSize, profile.MinDisk)
+	job.Image = &api.Image{ID: man.ID, Name: man.Name, RawSize: man.RawSize, Data: bootd.AreaImages + "/" + man.ID + "/data.zst",
+		OEMLabel: profile.OEMLabel, KernelFile: profile.Kernel.Name}
 	return job, nil
 }
 

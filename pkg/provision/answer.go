@@ -75,8 +75,11 @@ func (s site) diskScript(platform, esp string) (string, error) {
 	return sc.Render()
 }
 
-// jobSteps are the steps of an install, in order.
-func jobSteps() []api.StepKind {
+// jobSteps are the steps of an install, in order; plain leaves out the one for an image that takes no Ignition.
+func jobSteps(plain bool) []api.StepKind {
+	if plain {
+		return []api.StepKind{api.StepVerify, api.StepDisk, api.StepWrite, api.StepFirmware, api.StepReboot}
+	}
 	return []api.StepKind{api.StepVerify, api.StepDisk, api.StepWrite, api.StepIgnition, api.StepFirmware, api.StepReboot}
 }
 

@@ -102,7 +102,7 @@ func (m *Machine) imageFor(ctx context.Context, r *runRecord, n *rack.Node, dige
 	if man.ID != r.Image {
 		r.Images[n.Primary] = man.ID
 	}
-	return nil
+	return m.kind(ctx, r, man)
 }
 
 // tryRender renders all declared configs of a run, and names every one that cannot be.
@@ -132,13 +132,20 @@ func (m *Machine) tryRender(ctx context.Context, r *runRecord) error {
 
 // ignition renders the config that the node's agent places.
 func (m *Machine) ignition(ctx context.Context, n *rack.Node, job *Job, man *image.Manifest) ([]byte, error) {
+	profile, err := m.needs.Images.Profile(ctx, man)
+	if err != nil {
+		return nil, err
+	}
 	c, err := m.declared(ctx, n.Primary, job.Config)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", n.Where(), err)
 	}
+	if err := suits(profile, man, c); err != nil {
+		return nil, err
+	}
 	return m.needs.Render(ctx, NodeConfig{
 		HostName: n.Name, SSHKeys: job.SSHKeys, InternalMAC: n.Primary.String(), CAPEM: m.cfg.CAPEM,
-		CallbackURL: m.callbackURL(n), CallbackToken: job.Callback, Image: man, Declared: c,
+		CallbackURL: m.callbackURL(n), CallbackToken: job.Callback, Profile: profile, Declared: c,
 	})
 }
 

@@ -31,6 +31,8 @@ type BMCs interface {
 // Images gives what there is to install.
 type Images interface {
 	Get(ctx context.Context, idOrName string) (*image.Manifest, error)
+	// Profile says what kind of image it is.
+	Profile(ctx context.Context, m *image.Manifest) (*image.Profile, error)
 }
 
 // Neighbours tells whose MAC the kernel sees behind an address of the internal network.
@@ -47,8 +49,8 @@ type NodeConfig struct {
 	CallbackURL   string
 	CallbackToken string
 	CAPEM         []byte // of the callback's server
-	// Image is what the config is for; its profile tells the spec version.
-	Image *image.Manifest
+	// Profile says how the image takes its config, and of which version.
+	Profile *image.Profile
 	// Declared is what the cluster's folder says of the node, merged over racker's own part; nil when nothing does.
 	Declared *api.NodeConfig
 }

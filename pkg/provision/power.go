@@ -129,8 +129,9 @@ func (r *runRecord) job(mac rack.MAC) *Job {
 		return &Job{ID: "job-" + secret()[:10], Kind: api.JobInventory, Steps: []api.StepKind{api.StepVerify, api.StepReboot}}
 	}
 	return &Job{
-		ID: "job-" + secret()[:10], Kind: api.JobInstall, Image: r.imageOf(mac), Steps: jobSteps(), SSHKeys: r.Request.SSHKeys,
-		Callback: secret(), Spec: r.specOf(mac), Config: r.Configs[mac], Hold: r.Request.StopAt == api.StopAtAgent,
+		ID: "job-" + secret()[:10], Kind: api.JobInstall, Image: r.imageOf(mac), Steps: jobSteps(r.plain(mac)), Plain: r.plain(mac),
+		SSHKeys: r.Request.SSHKeys, Callback: secret(), Spec: r.specOf(mac), Config: r.Configs[mac],
+		Hold: r.Request.StopAt == api.StopAtAgent,
 	}
 }
 

@@ -50,6 +50,8 @@ type runRecord struct {
 	Image   string         `json:"image,omitempty"` // ID
 	// Images has the ID for each node that its declared config gives another image.
 	Images map[rack.MAC]string `json:"images,omitempty"`
+	// Plain has the IDs of those images of the run that take no Ignition.
+	Plain []string `json:"plain,omitempty"`
 	// Configs has the digest of the declared config of each node that has one.
 	Configs map[rack.MAC]string `json:"configs,omitempty"`
 	Nodes   []rack.MAC          `json:"nodes"`

@@ -56,6 +56,9 @@ func (m *Machine) planned(ctx context.Context, req api.RunRequest) (*runRecord, 
 		if err != nil {
 			return nil, err
 		}
+		if err := m.kind(ctx, r, man); err != nil {
+			return nil, fmt.Errorf("%w: %w", err, ErrRequest)
+		}
 		r.Image = man.ID
 	}
 	if req.Provision != provisionDisk {

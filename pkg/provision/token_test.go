@@ -20,7 +20,7 @@ func armed(t *testing.T) (*world, *Machine, *server) {
 	m := w.start(nil)
 	for _, to := range []State{CheckingBMC, Powering, Netbooting} {
 		err := m.transition(t.Context(), mac(2), to, func(r *Record) error {
-			r.Job = &Job{ID: "job-1", Kind: api.JobInstall, Image: w.image.ID, Steps: jobSteps(), Callback: "cb"}
+			r.Job = &Job{ID: "job-1", Kind: api.JobInstall, Image: w.image.ID, Steps: jobSteps(false), Callback: "cb"}
 			return nil
 		})
 		if err != nil {
@@ -187,13 +187,13 @@ func TestLastReplyLost(t *testing.T) {
 	if _, err := m.CheckIn(t.Context(), p, s.checkIn(token(t, m))); err != nil {
 		t.Fatal(err)
 	}
-	last := len(jobSteps()) - 1
+	last := len(jobSteps(false)) - 1
 	for i := range last {
 		r := api.StepReport{State: api.StepDone}
-		if jobSteps()[i] == api.StepDisk {
+		if jobSteps(false)[i] == api.StepDisk {
 			r.Result = marshal(api.DiskResult{Disk: api.Disk{Path: "/dev/vda", Serial: "D"}})
 		}
-		if jobSteps()[i] == api.StepWrite {
+		if jobSteps(false)[i] == api.StepWrite {
 			if _, err := m.Report(t.Context(), p, "job-1", i, api.StepReport{State: api.StepRunning}); err != nil {
 				t.Fatal(err)
 			}

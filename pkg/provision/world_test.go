@@ -16,6 +16,7 @@ import (
 	"github.com/racker-project/racker/pkg/api"
 	"github.com/racker-project/racker/pkg/event"
 	"github.com/racker-project/racker/pkg/image"
+	"github.com/racker-project/racker/pkg/image/profile"
 	"github.com/racker-project/racker/pkg/rack"
 	"github.com/racker-project/racker/pkg/store"
 )
@@ -88,11 +89,11 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{t: t, dir: t.TempDir(), csv: twoRows, bus: event.NewBus(), servers: map[rack.MAC]*server{}}
 	var err error
-	if w.library, err = image.Open(filepath.Join(w.dir, "images")); err != nil {
+	if w.library, err = image.Open(filepath.Join(w.dir, "images"), image.WithProfiles(profiles(t))); err != nil {
 		t.Fatal(err)
 	}
 	raw := bytes.Repeat([]byte{1, 2, 3, 4}, 64<<10)
-	if w.image, err = w.library.Add(t.Context(), bytes.NewReader(raw), image.AddOptions{Name: "os"}); err != nil {
+	if w.image, err = w.library.Add(t.Context(), bytes.NewReader(raw), image.AddOptions{Name: "os", Profile: profile.TestOS}); err != nil {
 		t.Fatal(err)
 	}
 	for _, last := range []byte{2, 3} {
@@ -104,11 +105,21 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) addImage(name string) *image.Manifest {
 	w.t.Helper()
-	man, err := w.library.Add(w.t.Context(), strings.NewReader(strings.Repeat(name, 64*image.SectorSize)), image.AddOptions{Name: name})
+	man, err := w.library.Add(w.t.Context(), strings.NewReader(strings.Repeat(name, 64*image.SectorSize)), image.AddOptions{Name: name, Profile: profile.TestOS})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	return man
+}
+
+// profiles are those that ship with racker.
+func profiles(t *testing.T) func() image.Profiles {
+	t.Helper()
+	set, err := profile.Builtin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() image.Profiles { return set }
 }
 
 // Load implements Metadata.

@@ -17,6 +17,7 @@ import (
 type operator struct {
 	*provision.Machine
 	metadata *metadata
+	profiles *profiles
 	rack     api.RackView
 	dhcp     *dhcpd.Server
 	micro    func() (provision.Microkernel, error)
@@ -31,7 +32,7 @@ func (o operator) Rack(context.Context) (api.RackView, error) {
 	} else {
 		v.Warnings = append(slices.Clone(v.Warnings), err.Error())
 	}
-	for _, why := range []string{o.Trouble(), o.metadata.trouble()} {
+	for _, why := range []string{o.Trouble(), o.metadata.trouble(), o.profiles.trouble()} {
 		if why != "" {
 			v.Warnings = append(slices.Clone(v.Warnings), why)
 		}
@@ -73,7 +74,8 @@ func (o operator) Leases(context.Context) ([]api.LeaseView, error) {
 
 // images shows the library as the API does.
 type images struct {
-	library *image.Library
+	library  *image.Library
+	profiles *profiles
 	// remove calls the function unless something needs the image.
 	remove func(id string, do func() error) error
 }
@@ -92,8 +94,9 @@ func (i images) List(ctx context.Context) ([]api.ImageView, error) {
 }
 
 // Add implements daemon.Images.
-func (i images) Add(ctx context.Context, name, sha256 string, r io.Reader, progress func(int64)) (api.ImageView, error) {
-	m, err := i.library.Add(ctx, r, image.AddOptions{Name: name, SHA256: sha256, Progress: progress})
+func (i images) Add(ctx context.Context, add api.ImageAdd, r io.Reader, progress func(int64)) (api.ImageView, error) {
+	i.profiles.reread(ctx)
+	m, err := i.library.Add(ctx, r, image.AddOptions{Name: add.Name, SHA256: add.SHA256, Profile: add.Profile, Progress: progress})
 	if err != nil {
 		return api.ImageView{}, err
 	}
@@ -110,7 +113,13 @@ func (i images) Remove(ctx context.Context, id string) error {
 }
 
 func imageView(m *image.Manifest) api.ImageView {
-	return api.ImageView{
+	v := api.ImageView{
 		ID: m.ID, Name: m.Name, RawSize: m.RawSize, UsedSize: m.UsedSize(), StoredSize: m.StoredSize(), SHA256: m.RawSHA256, Added: m.Added,
+		FileSHA256: m.FileSHA256, Profile: m.Profile, Arch: m.Arch, Version: m.Version, Channel: m.Channel, Source: m.Source,
+		Warnings: m.Warnings,
 	}
+	if s := m.Signed; s != nil {
+		v.Signed = &api.ImageSigned{At: s.At, Key: s.Key, Primary: s.Primary}
+	}
+	return v
 }

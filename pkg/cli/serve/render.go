@@ -5,13 +5,13 @@ import (
 	"strings"
 
 	"github.com/racker-project/racker/pkg/ignite"
-	"github.com/racker-project/racker/pkg/image"
 	"github.com/racker-project/racker/pkg/provision"
 )
 
-// render makes a node's Ignition config: racker's own part, and what is declared of the node merged over it.
+// render makes a node's Ignition config: racker's own part, and what is declared of the node merged over it, at the spec
+// version that the image reads.
 func render(ctx context.Context, n provision.NodeConfig) ([]byte, error) {
-	spec := ignite.Spec{Version: specVersion(n.Image), Node: ignite.Node{
+	spec := ignite.Spec{Version: n.Profile.SpecVersion, Node: ignite.Node{
 		HostName: strings.ToLower(n.HostName), SSHKeys: n.SSHKeys, InternalMAC: n.InternalMAC,
 		CallbackURL: n.CallbackURL, CallbackToken: n.CallbackToken, CAPEM: n.CAPEM,
 	}}
@@ -23,6 +23,3 @@ func render(ctx context.Context, n provision.NodeConfig) ([]byte, error) {
 	}
 	return ignite.Render(ctx, spec)
 }
-
-// specVersion is the newest Ignition spec version that the image reads; empty means the one that every Ignition since 2.13 does.
-func specVersion(*image.Manifest) string { return "" }

@@ -53,6 +53,7 @@ type site struct {
 	iface     string
 	authority *bootd.Authority
 	library   *image.Library
+	profiles  *profiles
 	payload   *payload
 	machine   *provision.Machine
 }
@@ -132,7 +133,7 @@ func (s *site) components(ctx context.Context) ([]daemon.Component, error) {
 	}
 	apiServer := &daemon.API{
 		Path: s.Settings.Socket, Group: api.GroupOrder, ReadGroup: api.GroupRead, Version: version.String(),
-		Operator: s.operator(dhcp), Images: images{library: s.library, remove: s.machine.RemoveImage},
+		Operator: s.operator(dhcp), Images: images{library: s.library, profiles: s.profiles, remove: s.machine.RemoveImage},
 		State: State(s.store, StatePath(s.Settings)), Orders: s.machine, Configs: s.machine, Audit: s.audit, Events: s.events, Explain: s.Explain, Log: s.Log,
 	}
 	return append(parts,
@@ -159,7 +160,10 @@ func (s *site) prepare(ctx context.Context) error {
 	if s.authority, err = authority(ctx, s.store); err != nil {
 		return err
 	}
-	if s.library, err = image.Open(filepath.Join(s.Settings.StateDir, "images")); err != nil {
+	if s.profiles, err = openProfiles(s.Settings.Image.Profiles, s.Log); err != nil {
+		return err
+	}
+	if s.library, err = image.Open(filepath.Join(s.Settings.StateDir, "images"), image.WithProfiles(s.profiles.current)); err != nil {
 		return err
 	}
 	if s.payload, err = openPayload(s.Settings); err != nil {
@@ -209,7 +213,7 @@ func (s *site) http(seen fetches) (*bootd.Server, error) {
 
 func (s *site) operator(dhcp *dhcpd.Server) operator {
 	plan := s.machine.Plan()
-	return operator{Machine: s.machine, metadata: s.metadata, dhcp: dhcp, micro: s.microkernel, rack: api.RackView{
+	return operator{Machine: s.machine, metadata: s.metadata, profiles: s.profiles, dhcp: dhcp, micro: s.microkernel, rack: api.RackView{
 		Network: plan.Prefix.String(), Server: plan.Server().String(), Interface: s.iface, Version: version.String(),
 	}}
 }
