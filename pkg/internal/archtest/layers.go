@@ -10,7 +10,7 @@ const internalRoom = "internal"
 // imports rooms of lower floors only. The command line joins everything and so has the top floor alone.
 func layers() map[string]int {
 	return map[string]int{
-		"rack": 0, "event": 0, "config": 0, "stdio": 0, "version": 0,
+		"rack": 0, "event": 0, "config": 0, "stdio": 0, "version": 0, "cluster": 0,
 		"ipxe": 1, "pxe": 1, "lldp": 1, "api": 1,
 		"dhcpd": 2, "tftpd": 2, "bootd": 2, "bmc": 2, "image": 2, "initrd": 2, "ignite": 2, "hwinfo": 2, "systemd": 2,
 		"netif": 2, "store": 2, "audit": 2, "timeline": 2, "update": 2, "kube": 2,
@@ -23,9 +23,10 @@ func layers() map[string]int {
 // exceptions are imports within one floor, with their reasons.
 func exceptions() map[[2]string]string {
 	return map[[2]string]string{
-		{"config", "rack"}: "settings are MACs and networks, and rack is the ground that everything stands on",
-		{"ipxe", "pxe"}:    "the map from architecture to program is keyed by what option 93 means",
-		{"sim", "agent"}:   "a fake server does what the agent does by the agent's own job loop",
+		{"config", "rack"}:  "settings are MACs and networks, and rack is the ground that everything stands on",
+		{"cluster", "rack"}: "a cluster is declared for the rows of a rack, which is the ground that everything stands on",
+		{"ipxe", "pxe"}:     "the map from architecture to program is keyed by what option 93 means",
+		{"sim", "agent"}:    "a fake server does what the agent does by the agent's own job loop",
 	}
 }
 
