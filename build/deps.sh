@@ -21,6 +21,8 @@ packages=(
   cpio kmod xz-utils zstd bzip2 ignition
   # a person at a terminal
   expect tmux openssh-client
+  # a node to log in to, and who reads what racker writes for others
+  openssh-server sudo ansible-core ntpsec-ntpdate tcpdump
 )
 
 missing=()

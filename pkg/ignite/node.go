@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+
+	"golang.org/x/crypto/ssh"
 )
 
 // Node is what an installed node's config says.
@@ -17,6 +19,11 @@ type Node struct {
 	HostName string
 	// SSHKeys are lines of an authorized_keys file for the user core; may be empty.
 	SSHKeys []string
+	// RackKey is racker's own line for the same file; empty without one.
+	RackKey string
+	// HostKey is the node's own SSH host key (ed25519) as OpenSSH's PEM, without a passphrase. Empty leaves it to the node, whose
+	// key nobody can then check.
+	HostKey []byte
 	// CallbackURL is the node's place at racker, https://HOST:8443/callback/v1/NODE/; the signal's name follows it.
 	CallbackURL string
 	// CallbackToken is the job's secret; base64url alphabet and ".", at most 512 bytes.
@@ -45,6 +52,14 @@ func (n Node) Validate() error {
 			errs = append(errs, fmt.Errorf("SSH key %d: want one line of text", i+1))
 		}
 	}
+	if n.RackKey != "" && !keyForm.MatchString(strings.TrimSpace(n.RackKey)) {
+		errs = append(errs, errors.New("racker's SSH key: want one line of text"))
+	}
+	if len(n.HostKey) > 0 {
+		if _, err := publicLine(n.HostKey); err != nil {
+			errs = append(errs, err)
+		}
+	}
 	if err := validateCallbackURL(n.CallbackURL); err != nil {
 		errs = append(errs, fmt.Errorf("callback URL %q: %w", n.CallbackURL, err))
 	}
@@ -58,6 +73,15 @@ func (n Node) Validate() error {
 		errs = append(errs, fmt.Errorf("internal MAC %q: want six bytes in hexadecimal", n.InternalMAC))
 	}
 	return errors.Join(errs...)
+}
+
+// publicLine gives the public half of a host key, in the form of its .pub file. Its error holds nothing of the key.
+func publicLine(private []byte) (string, error) {
+	signer, err := ssh.ParsePrivateKey(private)
+	if err != nil || signer.PublicKey().Type() != ssh.KeyAlgoED25519 {
+		return "", errors.New("host key: want an ed25519 key in OpenSSH's PEM, without a passphrase")
+	}
+	return string(ssh.MarshalAuthorizedKey(signer.PublicKey())), nil
 }
 
 func validateCallbackURL(text string) error {

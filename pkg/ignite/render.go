@@ -63,6 +63,7 @@ type values struct {
 	HostNameFile, InternalNetwork              scalar
 	CA                                         scalar
 	CallbackURL, CallbackToken, CallbackScript scalar
+	HostKey, HostKeyPublic                     scalar // empty without one
 }
 
 // Render returns the Ignition config of a node. What is wrong with a custom config is a *ConfigError with file and line; an
@@ -119,6 +120,16 @@ func fillTemplate(node Node, version specVersion) ([]byte, error) {
 		CallbackURL:     scalar(node.CallbackURL + "\n"),
 		CallbackToken:   scalar(node.CallbackToken + "\n"),
 		CallbackScript:  scalar(script),
+	}
+	if len(node.HostKey) > 0 {
+		public, err := publicLine(node.HostKey)
+		if err != nil {
+			return nil, err
+		}
+		v.HostKey, v.HostKeyPublic = scalar(node.HostKey), scalar(public)
+	}
+	if node.RackKey != "" {
+		v.SSHKeys = append(v.SSHKeys, scalar(strings.TrimSpace(node.RackKey)))
 	}
 	for _, key := range node.SSHKeys {
 		v.SSHKeys = append(v.SSHKeys, scalar(strings.TrimSpace(key)))

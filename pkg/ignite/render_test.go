@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/vincent-petithory/dataurl"
 	"go.yaml.in/yaml/v3"
+	"golang.org/x/crypto/ssh"
 )
 
 // testCA makes a certificate.
@@ -258,5 +259,44 @@ func TestCustom(t *testing.T) {
 		if !errors.As(err, &bad) || bad.Name != "site.yaml" {
 			t.Errorf("error %v, want one about site.yaml", err)
 		}
+	}
+}
+
+func TestHostAndRackKeys(t *testing.T) {
+	t.Parallel()
+	node := testNode(t)
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, err := ssh.MarshalPrivateKey(private, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	node.HostKey, node.RackKey = pem.EncodeToMemory(block), "ssh-ed25519 AAAA racker\n"
+	raw, err := Render(t.Context(), Spec{Node: node})
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := contents(t, render(t, Spec{Node: node}))
+	signer, err := ssh.ParsePrivateKey(node.HostKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{
+		"/etc/ssh/ssh_host_ed25519_key": string(node.HostKey), "/etc/ssh/ssh_host_ed25519_key.pub": string(ssh.MarshalAuthorizedKey(signer.PublicKey())),
+	} {
+		if files[path] != want {
+			t.Errorf("%s: %q, want %q", path, files[path], want)
+		}
+	}
+	if !bytes.Contains(raw, []byte(`"ssh-ed25519 AAAA racker"`)) {
+		t.Errorf("racker's key is not core's: %s", raw)
+	}
+	node.HostKey = []byte("-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0\n-----END OPENSSH PRIVATE KEY-----\n")
+	node.RackKey = "two\nlines"
+	if _, err := Render(t.Context(), Spec{Node: node}); err == nil || strings.Contains(err.Error(), "c2VjcmV0") ||
+		!strings.Contains(err.Error(), "host key") || !strings.Contains(err.Error(), "racker's SSH key") {
+		t.Errorf("broken keys: %v", err)
 	}
 }

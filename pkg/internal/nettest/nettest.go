@@ -73,9 +73,18 @@ func again(t *testing.T, flags uintptr) (string, error) {
 	cmd.WaitDelay = time.Second
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: flags, Pdeathsig: syscall.SIGKILL}
 	if flags&syscall.CLONE_NEWUSER != 0 {
-		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Geteuid(), Size: 1}}
-		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getegid(), Size: 1}}
+		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Geteuid(), Size: ids()}}
+		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getegid(), Size: ids()}}
+		cmd.SysProcAttr.GidMappingsEnableSetgroups = os.Geteuid() == 0
 	}
 	out, err := cmd.CombinedOutput()
 	return string(out), err
+}
+
+// ids is how many users a namespace has: root's may start programs that give up their rights to another user.
+func ids() int {
+	if os.Geteuid() == 0 {
+		return 1 << 16
+	}
+	return 1
 }
