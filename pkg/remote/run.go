@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -20,8 +21,10 @@ const DefaultOutput = 1 << 20
 // Script is a POSIX shell script for a node.
 type Script struct {
 	// Text is read as a whole before its first line is run: a connection that breaks off never leaves half of it done by
-	// having sent only that much. Its own standard input is empty.
+	// having sent only that much.
 	Text string
+	// Input is the script's own standard input; it may be binary.
+	Input []byte
 	// Root runs it as root by sudo, which must ask for no password.
 	Root bool
 	// MaxOutput bounds each of stdout and stderr, in bytes; 0 means 1 MiB.
@@ -54,12 +57,20 @@ func (c *Client) Run(ctx context.Context, s Script) (Result, error) {
 	if s.Root {
 		command = rootShell
 	}
-	// One compound command: the shell reads all of it before it begins.
-	r, err := c.run(ctx, command, strings.NewReader("{\n"+s.Text+"\n} </dev/null\n"), cmp.Or(s.MaxOutput, DefaultOutput))
+	r, err := c.run(ctx, command, strings.NewReader(s.whole()), cmp.Or(s.MaxOutput, DefaultOutput))
 	if err != nil {
 		return r, fmt.Errorf("run a script on %s: %w", c.name, err)
 	}
 	return r, nil
+}
+
+// whole gives the script with its input as one compound command: the shell reads all of it before it begins.
+func (s Script) whole() string {
+	if len(s.Input) == 0 {
+		return "{\n" + s.Text + "\n} </dev/null\n"
+	}
+	const end = "racker.end.of.input" // no word of base64 has a dot
+	return "base64 -d <<'" + end + "' | {\n" + base64.StdEncoding.EncodeToString(s.Input) + "\n" + end + "\n" + s.Text + "\n}\n"
 }
 
 // run runs one command with an input.
