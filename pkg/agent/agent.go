@@ -39,7 +39,7 @@ func New(cfg Settings, m Machine, book *Logbook) (*Agent, error) {
 	}
 	return &Agent{
 		cfg: cfg, machine: m, book: book, log: book.Logger(), client: c,
-		data:   &http.Client{Transport: &http.Transport{DialContext: m.Dial, ResponseHeaderTimeout: askTimeout, MaxIdleConnsPerHost: 4}},
+		data:   &http.Client{Transport: &http.Transport{DialContext: m.Dial, ResponseHeaderTimeout: askTimeout, IdleConnTimeout: 5 * time.Second}},
 		retry:  pace{First: 500 * time.Millisecond, Most: 15 * time.Second},
 		denied: pace{First: 2 * time.Second, Most: time.Minute},
 		tick:   time.Second,

@@ -70,7 +70,7 @@ func newClient(s Settings, m Machine) (*client, error) {
 		DialContext:           dial,
 		TLSClientConfig:       tlsConfig(s.Pin, s.Server.Hostname(), cert),
 		TLSHandshakeTimeout:   20 * time.Second,
-		MaxIdleConnsPerHost:   4,
+		MaxIdleConnsPerHost:   1, // a thousand agents at once: each connection costs the management node some 30 KiB
 		IdleConnTimeout:       time.Minute,
 		ExpectContinueTimeout: time.Second,
 	}

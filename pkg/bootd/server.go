@@ -105,17 +105,25 @@ func (s *Server) tlsConfig() *tls.Config {
 	}
 }
 
+// How long a connection stays open between two requests. Each costs up to 30 KiB, which counts with a thousand nodes at once:
+// iPXE asks for its files one after the other, and an agent reports every second while it has something to say.
+const (
+	plainIdle = 5 * time.Second
+	tlsIdle   = 20 * time.Second
+)
+
 // Run serves until ctx is done, then lets requests under way end for Config.Drain at most.
 func (s *Server) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for _, part := range []struct {
-		l net.Listener
-		h http.Handler
-	}{{s.plain, s.plainHandler()}, {s.tls, s.secureHandler()}} {
+		l    net.Listener
+		h    http.Handler
+		idle time.Duration
+	}{{s.plain, s.plainHandler(), plainIdle}, {s.tls, s.secureHandler(), tlsIdle}} {
 		srv := &http.Server{
 			Handler:           s.guarded(part.h),
 			ReadHeaderTimeout: 10 * time.Second,
-			IdleTimeout:       60 * time.Second,
+			IdleTimeout:       part.idle,
 			MaxHeaderBytes:    16 << 10,
 			ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 			BaseContext:       func(net.Listener) context.Context { return ctx },
