@@ -19,17 +19,15 @@ func (r *reader) disk(n *yaml.Node, path string) *DiskRule {
 		}
 		return rule
 	}
-	named := 0
-	name := func(n *yaml.Node, path string) {
-		if text, ok := r.text(n, path); ok {
-			if named++; named > 1 {
-				r.fail(at(n), path, "a disk has one name: wwn, serial or by_path")
+	name := func(into *string) func(*yaml.Node, string) {
+		return func(n *yaml.Node, path string) {
+			if text, ok := r.text(n, path); ok {
+				*into = r.diskName(n, path, text)
 			}
-			rule.Name = r.diskName(n, path, text)
 		}
 	}
 	r.mapping(n, path, []key{
-		{"wwn", name}, {"serial", name}, {"by_path", name},
+		{"wwn", name(&rule.WWN)}, {"serial", name(&rule.Serial)}, {"by_path", name(&rule.ByPath)},
 		{"model", func(n *yaml.Node, path string) { rule.Model, _ = r.text(n, path) }},
 		{"size", func(n *yaml.Node, path string) {
 			r.mapping(n, path, []key{
@@ -42,9 +40,6 @@ func (r *reader) disk(n *yaml.Node, path string) *DiskRule {
 		}},
 		{"rotational", func(n *yaml.Node, path string) { rule.Rotational = r.flag(n, path) }},
 	})
-	if named > 0 && (rule.Model != "" || rule.MinSize > 0 || rule.MaxSize > 0 || rule.Rotational != nil) {
-		r.fail(at(n), path, "a disk that is named needs no other rule")
-	}
 	return rule
 }
 

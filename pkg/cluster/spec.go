@@ -79,7 +79,10 @@ const (
 // DiskRule picks the install disk; the zero value is the smallest disk that the image fits on. All that is set must fit, and of
 // the disks that do the smallest is taken.
 type DiskRule struct {
-	Name       string // a WWN, a serial or a by-path name
+	Name       string // a WWN, a serial or a by-path name, whichever fits
+	WWN        string
+	Serial     string
+	ByPath     string // below /dev/disk/by-path
 	Model      string // as the disk says, * stands for anything
 	MinSize    int64  // bytes; 0 for any
 	MaxSize    int64  // bytes; 0 for any

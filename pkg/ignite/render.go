@@ -20,7 +20,7 @@ type Source struct {
 // Spec says what Render renders.
 type Spec struct {
 	Node Node
-	// Version is the Ignition spec version that the image reads: "3.3.0" (the default, ""; every Ignition since 2.13) or "3.4.0".
+	// Version is the Ignition spec version that the image reads, "3.3.0" (the default, ""; every Ignition since 2.13) to "3.6.0".
 	Version string
 	// Custom configs are merged over the node's in order; what they set wins. Each must be of Version or older.
 	Custom []Source

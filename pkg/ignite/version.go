@@ -3,9 +3,12 @@ package ignite
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/coreos/ignition/v2/config/v3_3"
 	"github.com/coreos/ignition/v2/config/v3_4"
+	"github.com/coreos/ignition/v2/config/v3_5"
+	"github.com/coreos/ignition/v2/config/v3_6"
 	"github.com/coreos/vcontext/report"
 )
 
@@ -20,15 +23,31 @@ type namedConfig struct {
 	config []byte
 }
 
-// findVersion returns the default for "".
-func findVersion(version string) (specVersion, error) {
-	switch version {
-	case "", "3.3.0":
-		return specVersion{"3.3.0", "flatcar", "1.0.0", mergeAs(v3_3.ParseCompatibleVersion, v3_3.Merge)}, nil
-	case "3.4.0":
-		return specVersion{"3.4.0", "flatcar", "1.1.0", mergeAs(v3_4.ParseCompatibleVersion, v3_4.Merge)}, nil
+// versions are those that can be rendered, oldest first. Butane has a stable variant for Flatcar up to 3.4.0; racker's own part
+// is the same in all, and a later parser lifts it.
+func versions() []specVersion {
+	return []specVersion{
+		{"3.3.0", "flatcar", "1.0.0", mergeAs(v3_3.ParseCompatibleVersion, v3_3.Merge)},
+		{"3.4.0", "flatcar", "1.1.0", mergeAs(v3_4.ParseCompatibleVersion, v3_4.Merge)},
+		{"3.5.0", "flatcar", "1.1.0", mergeAs(v3_5.ParseCompatibleVersion, v3_5.Merge)},
+		{"3.6.0", "flatcar", "1.1.0", mergeAs(v3_6.ParseCompatibleVersion, v3_6.Merge)},
 	}
-	return specVersion{}, fmt.Errorf("spec version %q: want 3.3.0 or 3.4.0", version)
+}
+
+// findVersion returns the oldest for "".
+func findVersion(version string) (specVersion, error) {
+	known := versions()
+	if version == "" {
+		return known[0], nil
+	}
+	var names []string
+	for _, v := range known {
+		if v.ignition == version {
+			return v, nil
+		}
+		names = append(names, v.ignition)
+	}
+	return specVersion{}, fmt.Errorf("spec version %q: want one of %s", version, strings.Join(names, ", "))
 }
 
 // mergeAs makes the merge of one version of the spec. It parses each config as Ignition will, and the outcome once more.
