@@ -67,6 +67,8 @@ type ConfigView struct {
 	Applied       *NodeConfig `json:"applied,omitempty"`
 	AppliedDigest string      `json:"applied_digest,omitempty"`
 	AppliedAt     time.Time   `json:"applied_at,omitzero"`
+	// Attempted are configs that an apply began to put on the node and did not finish: any of their parts may be there.
+	Attempted []NodeConfig `json:"attempted,omitempty"`
 	// HostKey is the node's SSH host key, one line of authorized_keys form; empty until racker made it.
 	HostKey string `json:"host_key,omitempty"`
 }
@@ -87,4 +89,12 @@ type ApplyOrder struct {
 	Cost   string `json:"cost"`   // the most that may be paid: CostLive, CostReboot, CostWipeRoot or CostReinstall
 	// Wipe must be set for CostWipeRoot and CostReinstall: the operator named this node.
 	Wipe bool `json:"wipe,omitempty"`
+	// Keep are absolute paths, as extended regular expressions, that survive CostWipeRoot on a system with flatcar-reset.
+	Keep []string `json:"keep,omitempty"`
+}
+
+// OSUpgrade updates the OS of a ready node: POST /v1/nodes/ID/os-upgrade -> RunView. The payload must be in the daemon's cache. The
+// new version is put beside the running one, and booted; a node that runs it already is left alone.
+type OSUpgrade struct {
+	Version string `json:"version"` // as 4593.2.5
 }

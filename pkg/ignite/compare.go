@@ -3,7 +3,6 @@ package ignite
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/racker-project/racker/pkg/api"
 )
@@ -108,9 +107,7 @@ func (c *comparer) done() Comparison {
 			out.Cost = ch.Cost
 		}
 	}
-	slices.SortStableFunc(out.Changes, func(a, b Change) int {
-		return slices.Index(costs(), b.Cost) - slices.Index(costs(), a.Cost)
-	})
+	sortChanges(out.Changes)
 	out.Actions = slices.Concat(c.early, out.Actions)
 	for _, kind := range []ActionKind{ReloadUnits, ApplySysctls, LoadModules, CheckSSH} {
 		if slices.Contains(c.reloads, kind) {
@@ -135,7 +132,7 @@ func (c *comparer) node(from, to *api.NodeConfig) {
 	if from.Image != to.Image && to.Image != "" {
 		c.change("image", api.CostReinstall, fmt.Sprintf("from %s to %s", orNone(from.Image), to.Image))
 	}
-	if diskWords(from.Disk) != diskWords(to.Disk) {
+	if !sameDisk(from.Disk, to.Disk) {
 		c.change("install disk", api.CostReinstall, "another rule may choose another disk")
 	}
 	if !slices.Equal(from.KernelArgs, to.KernelArgs) {
@@ -154,6 +151,38 @@ func (c *comparer) node(from, to *api.NodeConfig) {
 	}
 }
 
+// And joins what has to be done from two configs to the same third one, for a node of which nobody knows where between the two
+// it is.
+func (c Comparison) And(o Comparison) Comparison {
+	out := Comparison{Cost: c.Cost, Changes: slices.Clone(c.Changes), Actions: slices.Clone(c.Actions), Erases: o.Erases}
+	if Dearer(o.Cost, c.Cost) {
+		out.Cost = o.Cost
+	}
+	for _, ch := range o.Changes {
+		at := slices.IndexFunc(out.Changes, func(have Change) bool { return have.What == ch.What })
+		switch {
+		case at < 0:
+			out.Changes = append(out.Changes, ch)
+		case Dearer(ch.Cost, out.Changes[at].Cost):
+			out.Changes[at] = ch
+		}
+	}
+	for _, a := range o.Actions {
+		same := func(have Action) bool { return sameJSON(have, a) }
+		if !slices.ContainsFunc(out.Actions, same) {
+			out.Actions = append(out.Actions, a)
+		}
+	}
+	sortChanges(out.Changes)
+	return out
+}
+
+func sortChanges(changes []Change) {
+	slices.SortStableFunc(changes, func(a, b Change) int {
+		return slices.Index(costs(), b.Cost) - slices.Index(costs(), a.Cost)
+	})
+}
+
 // Kernel reports whether the kernel's arguments or its console differ: their file is not an Action, since where it is depends
 // on the image.
 func (c Comparison) Kernel() bool {
@@ -167,8 +196,8 @@ func orNone(text string) string {
 	return text
 }
 
-// diskWords is a disk rule without what the daemon remembers.
-func diskWords(rule api.DiskRule) string {
-	rule.Remembered = ""
-	return strings.TrimSpace(fmt.Sprintf("%+v", rule))
+// sameDisk compares disk rules without what the daemon remembers.
+func sameDisk(a, b api.DiskRule) bool {
+	a.Remembered, b.Remembered = "", ""
+	return sameJSON(a, b)
 }

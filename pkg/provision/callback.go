@@ -24,12 +24,12 @@ func (m *Machine) Callback(ctx context.Context, from netip.Addr, node, signal, t
 		return fmt.Errorf("callback of %q from %s: %w", node, from, bootd.ErrUnknown)
 	}
 	_, rec := m.node(n.Primary)
-	if rec == nil || rec.Install == nil || !same(rec.Install.Callback, token) {
+	if rec == nil || rec.Install == nil || !same(rec.Install.Callback, token) && !rec.renews(token) {
 		return fmt.Errorf("callback of %s from %s: %w", n.Name, from, bootd.ErrSession)
 	}
 	switch signal {
 	case api.SignalReady:
-		return m.ready(ctx, n, rec, body)
+		return m.ready(ctx, n, rec, token, body)
 	case api.SignalFail:
 		m.note(n.Primary, event.Event{Kind: event.Callback, Message: "the installed system says that it failed: " + body.Reason})
 		if rec.State == Installed || rec.State == Booted {
@@ -42,13 +42,21 @@ func (m *Machine) Callback(ctx context.Context, from netip.Addr, node, signal, t
 	return fmt.Errorf("signal %q of %s: %w", signal, n.Name, bootd.ErrUnknown)
 }
 
-func (m *Machine) ready(ctx context.Context, n *rack.Node, rec *Record, body api.Callback) error {
+// renews reports whether a token is that of a new root file system which was ordered.
+func (r *Record) renews(token string) bool {
+	return r.Install.Renew != nil && same(r.Install.Renew.Token, token)
+}
+
+func (m *Machine) ready(ctx context.Context, n *rack.Node, rec *Record, token string, body api.Callback) error {
 	body.LogTail = "" // it is the node's log's
 	if err := bounded("the callback of "+n.Name, maxInventory, body); err != nil {
 		return err
 	}
 	keep := func(r *Record) error {
 		r.Callback = &body
+		if r.Install != nil && r.renews(token) {
+			r.Install.renewed()
+		}
 		return served(r)
 	}
 	m.note(n.Primary, event.Event{Kind: event.Callback, Message: "the installed system called back as " + body.HostName, Run: rec.Run})

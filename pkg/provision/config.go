@@ -122,6 +122,13 @@ func (m *Machine) configView(ctx context.Context, n *rack.Node) (api.ConfigView,
 	if !rec.Install.ConfigAt.IsZero() {
 		v.AppliedAt = rec.Install.ConfigAt
 	}
+	for _, digest := range rec.Install.Attempts {
+		c, err := m.declared(ctx, n.Primary, digest)
+		if err != nil {
+			return v, err
+		}
+		v.Attempted = append(v.Attempted, *c)
+	}
 	v.Applied, err = m.declared(ctx, n.Primary, v.AppliedDigest)
 	return v, err
 }
@@ -175,6 +182,12 @@ func (m *Machine) unneeded(ctx context.Context, mac rack.MAC, wanted string) ([]
 	if rec := m.record(mac); rec != nil {
 		if rec.Install != nil {
 			needed[rec.Install.Config] = true
+			for _, digest := range rec.Install.Attempts {
+				needed[digest] = true
+			}
+			if rec.Install.Renew != nil {
+				needed[rec.Install.Renew.Digest] = true
+			}
 		}
 		if rec.Job != nil {
 			needed[rec.Job.Config] = true

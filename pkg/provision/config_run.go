@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/racker-project/racker/pkg/api"
 	"github.com/racker-project/racker/pkg/image"
 	"github.com/racker-project/racker/pkg/rack"
 )
@@ -140,6 +141,13 @@ func (m *Machine) ignition(ctx context.Context, n *rack.Node, job *Job, man *ima
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", n.Where(), err)
 	}
+	return m.render(ctx, n, job, profile, man, c)
+}
+
+// render makes the Ignition config of a node from what is declared of it.
+func (m *Machine) render(
+	ctx context.Context, n *rack.Node, job *Job, profile *image.Profile, man *image.Manifest, c *api.NodeConfig,
+) ([]byte, error) {
 	if err := suits(profile, man, c); err != nil {
 		return nil, err
 	}

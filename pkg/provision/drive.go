@@ -91,6 +91,9 @@ func (m *Machine) drive(ctx context.Context, id string) error {
 
 // driveAll drives the canaries first, where the run has them, and then everybody.
 func (m *Machine) driveAll(ctx context.Context, r *runRecord) error {
+	if r.Apply != nil {
+		return m.driveApply(ctx, r.ID)
+	}
 	if len(r.Canary) > 0 && !r.CanaryOK {
 		if err := m.driveNodes(ctx, r.ID, r.Canary); err != nil || ctx.Err() != nil {
 			return err
@@ -216,7 +219,9 @@ func (m *Machine) driveOn(ctx context.Context, id string, mac rack.MAC) (over bo
 }
 
 // settled reports whether a booted node is ready without a callback.
-func (r *Record) settled() bool { return r.Install == nil || r.Install.Plain || r.Callback != nil }
+func (r *Record) settled() bool {
+	return r.Install == nil || !r.Awaited && (r.Install.Plain || r.Callback != nil)
+}
 
 // mayLeave reports whether a run that stops can let go of the node: this attempt has not begun to write its disk.
 func (r *Record) mayLeave() bool {
@@ -272,6 +277,9 @@ func (m *Machine) tally(r *runRecord) (t tally) {
 // when none is.
 func (m *Machine) verdict(r *runRecord) (state string, code int) {
 	t := m.tally(r)
+	if r.Apply != nil {
+		return r.applyVerdict(t.reached > 0)
+	}
 	if r.enough(t) {
 		return runDone, 0
 	}

@@ -65,6 +65,10 @@ type Needs struct {
 	Frames Frames
 	// History is the timeline on disk; nil when there is none.
 	History History
+	// Remote reaches installed nodes; nil when nothing does.
+	Remote Remote
+	// Updates are the OS updates that are there; nil when there is no place for them.
+	Updates Updates
 }
 
 // New loads the state. It starts nothing; Run does.

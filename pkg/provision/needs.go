@@ -128,4 +128,5 @@ type Deadlines struct {
 	Agent    time.Duration // check-in to the first write
 	Stalled  time.Duration // no progress while writing
 	Boot     time.Duration // reboot to ready
+	Reach    time.Duration // all attempts to reach a running node over SSH; 0 for a minute
 }

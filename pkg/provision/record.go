@@ -26,6 +26,8 @@ type Record struct {
 	// Fence is what became of the power-off of a node that was excluded: fenceDue until it was tried, "" when it is off for
 	// sure, else why that is not known.
 	Fence string `json:"fence,omitempty"`
+	// Awaited marks a node that an apply rebooted and that is not known to be back: an address that it asks for is not enough.
+	Awaited bool `json:"awaited,omitempty"`
 	// Adopted marks a node that was taken in as it ran; racker did not install it.
 	Adopted bool `json:"adopted,omitempty"`
 	// Job is the armed order; nil when the node has none and boots from its disk.
@@ -37,6 +39,11 @@ type Record struct {
 	Session *Session `json:"session,omitempty"`
 	// Install is the last install that ended well, or the one under way from its first write on.
 	Install *Install `json:"install,omitempty"`
+
+	// WantedOS is the version of the OS that the node is to run; empty when nobody said. OSVersion is the one that it runs, as
+	// far as racker brought it there; empty for that of the install.
+	WantedOS  string `json:"wanted_os,omitempty"`
+	OSVersion string `json:"os_version,omitempty"`
 
 	Identity *api.Identity `json:"identity,omitempty"`
 	Hardware *api.Hardware `json:"hardware,omitempty"`
@@ -105,6 +112,10 @@ type Install struct {
 	Config string `json:"config,omitempty"`
 	// ConfigAt is when a later apply put it there; zero when the install did.
 	ConfigAt time.Time `json:"config_at,omitzero"`
+	// Attempts are digests of configs that an apply began to put there, and did not finish. Never changed in place.
+	Attempts []string `json:"attempts,omitempty"`
+	// Renew is set while a new root file system is ordered and did not call back yet. Never changed in place.
+	Renew *renewal `json:"renew,omitempty"`
 }
 
 // clone copies the record so deep that a writer can change the copy; identity, hardware and callback are replaced, never

@@ -78,7 +78,7 @@ func (m *Machine) running(ctx context.Context, n *rack.Node, rec *Record, kind a
 			r.Job.Began = true
 			r.Install = &Install{Image: r.Job.Image, Disk: diskName(r.Job.Disk), Others: r.Job.Others, At: time.Now().UTC(),
 				Job: r.Job.ID, Spec: r.Job.Spec, Config: r.Job.Config}
-			r.Callback, r.Adopted = nil, false
+			r.Callback, r.Adopted, r.Awaited, r.OSVersion = nil, false, false, ""
 			return nil
 		})
 		if errors.Is(err, errStale) {

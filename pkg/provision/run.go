@@ -29,6 +29,8 @@ const (
 	provisionFlatcar   = "flatcar"         // an image with a declared config for each node
 	provisionInventory = api.BootInventory // once into the microkernel, and back
 	provisionDisk      = api.BootDisk      // power cycle into what is installed
+	provisionApply     = "apply"           // a config onto a running node
+	provisionUpgrade   = "os-upgrade"      // another version of the OS onto a running node
 )
 
 var (
@@ -57,6 +59,8 @@ type runRecord struct {
 	Nodes   []rack.MAC          `json:"nodes"`
 	// Checked is set when every BMC answered: from then on nodes are powered.
 	Checked bool `json:"checked"`
+	// Apply is set for a run that changes one running node.
+	Apply *applying `json:"apply,omitempty"`
 	// Canary are the nodes that go first; CanaryOK is set when all of them are ready.
 	Canary   []rack.MAC `json:"canary,omitempty"`
 	CanaryOK bool       `json:"canary_ok,omitempty"`
@@ -83,6 +87,10 @@ func (r *runRecord) clone() *runRecord {
 	c.Asked = make(map[rack.MAC]asked, len(r.Asked))
 	for mac, a := range r.Asked {
 		c.Asked[mac] = a
+	}
+	if r.Apply != nil {
+		a := *r.Apply
+		c.Apply = &a
 	}
 	return &c
 }

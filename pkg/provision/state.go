@@ -31,8 +31,8 @@ var onward = map[State][]State{
 	Installing:  {Installed, Agent, Known, Ready},
 	Installed:   {Booted, Ready},
 	Booted:      {Ready},
-	Ready:       {CheckingBMC},
-	Failed:      {CheckingBMC, Ready}, // ready: an installed system that called back after its deadline
+	Ready:       {CheckingBMC, Installed}, // installed: an apply reboots it
+	Failed:      {CheckingBMC, Ready},     // ready: an installed system that called back after its deadline
 	Excluded:    {Known, Ready},
 }
 

@@ -43,11 +43,13 @@ func (m *Machine) Submit(ctx context.Context, req api.RunRequest) (api.RunView, 
 	return m.RunView(r.ID)
 }
 
+func newRunID() string { return "run-" + strings.ToLower(rand.Text()[:8]) }
+
 func (m *Machine) planned(ctx context.Context, req api.RunRequest) (*runRecord, error) {
 	if err := sane(req); err != nil {
 		return nil, fmt.Errorf("%w: %w", err, ErrRequest)
 	}
-	r := &runRecord{ID: "run-" + strings.ToLower(rand.Text()[:8]), State: runRunning, Request: req, Began: time.Now().UTC()}
+	r := &runRecord{ID: newRunID(), State: runRunning, Request: req, Began: time.Now().UTC()}
 	if installs(req.Provision) {
 		man, err := m.needs.Images.Get(ctx, req.Image)
 		if errors.Is(err, image.ErrNotFound) {

@@ -185,6 +185,9 @@ func (m *Machine) RunView(id string) (api.RunView, error) {
 
 // stages counts how far the nodes of a run are, by the names that racker has always printed.
 func stages(run *runRecord, nodes []api.NodeView) []api.Stage {
+	if run.Apply != nil {
+		return applyStages(run)
+	}
 	bmc := api.Stage{Name: "Checking BMC connectivity", Total: len(run.Nodes)}
 	if !installs(run.Request.Provision) || run.Request.StopAt != "" {
 		return bootStages(run, nodes, bmc)

@@ -1,0 +1,29 @@
+package ignite
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/racker-project/racker/pkg/api"
+)
+
+// WipeRoot is the source that, merged over a node's config, has Ignition erase ROOT. The device is ROOT on the node's install
+// disk; a config that has a file system of its own there, by Flatcar's names for it, keeps its format.
+func WipeRoot(c *api.NodeConfig, device string) (api.ButaneSource, error) {
+	d, err := declare(c)
+	if err != nil {
+		return api.ButaneSource{}, err
+	}
+	rest := "      format: ext4\n      label: ROOT\n"
+	for _, f := range d.config.Storage.Filesystems {
+		names := []string{device, "/dev/disk/by-label/ROOT", "/dev/disk/by-partlabel/ROOT"}
+		if slices.Contains(names, f.Device) || deref(f.Label) == "ROOT" {
+			device, rest = f.Device, ""
+			if deref(f.Format) == "" {
+				rest = "      format: ext4\n"
+			}
+		}
+	}
+	text := "variant: flatcar\nversion: 1.0.0\nstorage:\n  filesystems:\n    - device: %s\n%s      wipe_filesystem: true\n"
+	return api.ButaneSource{Name: "racker: new root", Butane: fmt.Sprintf(text, scalar(device), rest)}, nil
+}
