@@ -43,11 +43,16 @@ type NodeView struct {
 	// Diagnosis says in one sentence why a node that should go on does not; empty when nothing is wrong.
 	Diagnosis string `json:"diagnosis,omitempty"`
 	// Deadline is how long the node may still stay in its state without news, in seconds; 0 when nothing is waited for.
-	Deadline int    `json:"deadline,omitempty"`
-	Tries    int    `json:"tries,omitempty"`   // attempts of the run at this node
-	Held     bool   `json:"held,omitempty"`    // waits in the microkernel, as its run was told
-	Adopted  bool   `json:"adopted,omitempty"` // racker did not install it
-	LogTail  string `json:"log_tail,omitempty"`
+	Deadline int  `json:"deadline,omitempty"`
+	Tries    int  `json:"tries,omitempty"`   // attempts of the run at this node
+	Held     bool `json:"held,omitempty"`    // waits in the microkernel, as its run was told
+	Adopted  bool `json:"adopted,omitempty"` // racker did not install it
+	// OS is the system that runs, as it named itself last. OSVersion is its version where racker brought it there, and WantedOS
+	// the one that it is to run.
+	OS        string `json:"os,omitempty"`
+	OSVersion string `json:"os_version,omitempty"`
+	WantedOS  string `json:"wanted_os,omitempty"`
+	LogTail   string `json:"log_tail,omitempty"`
 }
 
 // Evidence is one fact of a node's timeline.

@@ -44,6 +44,7 @@ type API struct {
 	Events   Events
 	Orders   Orders  // nil: orders to nodes, and answers, are refused
 	Configs  Configs // nil: none is taken or given
+	Changes  Changes // nil: running systems are left alone
 	Audit    Auditor // nil: nothing is kept
 	State    State   // nil: it is not given away
 	// Explain gives an error its exit code and hint, and its HTTP status where the code does not tell.

@@ -71,6 +71,8 @@ func (a *API) orderRoutes() []route {
 		post("/v1/runs/{run}/answer", bodied(a, a.takesOrders, "run", Orders.Answer)),
 		post("/v1/nodes/{node}/reprovision", bodied(a, a.takesOrders, "node", Orders.Reprovision)),
 		post("/v1/nodes/{node}/boot", bodied(a, a.takesOrders, "node", Orders.Boot)),
+		post("/v1/nodes/{node}/apply", bodied(a, a.changes, "node", Changes.Apply)),
+		post("/v1/nodes/{node}/os-upgrade", bodied(a, a.changes, "node", Changes.UpgradeOS)),
 		{method: http.MethodPut, path: "/v1/nodes/{node}/config", serve: bodied(a, a.configs, "node", Configs.PutConfig)},
 		post("/v1/nodes/{node}/power", bodied(a, a.takesOrders, "node", Orders.Power)),
 		post("/v1/nodes/{node}/replace", bodied(a, a.takesOrders, "node", Orders.Replace)),

@@ -22,7 +22,7 @@ import (
 // bodies are what clients send; all else is only answered.
 func bodies() []any {
 	return []any{api.RunRequest{}, api.Answer{}, api.Reprovision{}, api.BootOrder{}, api.PowerOrder{}, api.Replace{},
-		api.NodeConfig{}}
+		api.NodeConfig{}, api.ApplyOrder{}, api.OSUpgrade{}}
 }
 
 // answers are the roots of what is answered.

@@ -174,7 +174,7 @@ func (m *Machine) applyNothing(ctx context.Context, n *rack.Node, digest string)
 // reinstall has the node installed afresh with the config.
 func (m *Machine) reinstall(ctx context.Context, n *rack.Node, rec *Record, digest string) (api.RunView, error) {
 	return m.order(ctx, n, api.RunRequest{
-		Provision: provisionFlatcar, Image: rec.Install.Image, OnFailure: api.OnFailureCancel,
+		Provision: provisionFlatcar, Image: rec.Install.Image, OnFailure: api.OnFailureCancel, Erase: api.EraseExact,
 		Configs: map[string]string{n.Primary.String(): digest},
 	})
 }

@@ -35,14 +35,8 @@ func (m *Machine) UpgradeOS(ctx context.Context, word string, o api.OSUpgrade) (
 		return api.RunView{}, err
 	}
 	a := &applying{Version: o.Version, Cost: api.CostReboot, Step: applyBegin}
-	if rec.WantedOS != o.Version {
-		err := m.update(ctx, n.Primary, func(rec *Record) error {
-			rec.WantedOS = o.Version
-			return nil
-		})
-		if err != nil {
-			return api.RunView{}, err
-		}
+	if err := m.wantOS(ctx, n.Primary, o.Version); err != nil {
+		return api.RunView{}, err
 	}
 	if rec.OSVersion == o.Version {
 		return m.unchanged(m.applyRun(n, a)), nil
@@ -54,6 +48,20 @@ func (m *Machine) UpgradeOS(ctx context.Context, word string, o api.OSUpgrade) (
 		return api.RunView{}, fmt.Errorf("%w: %w", err, ErrRequest)
 	}
 	return m.admitApply(ctx, n, a)
+}
+
+// labelVersion is the label of a config that names the OS version which is wanted.
+const labelVersion = "version"
+
+// wantOS keeps which version of the OS a node is to run.
+func (m *Machine) wantOS(ctx context.Context, mac rack.MAC, version string) error {
+	if rec := m.record(mac); rec == nil || rec.WantedOS == version {
+		return nil
+	}
+	return m.update(ctx, mac, func(rec *Record) error {
+		rec.WantedOS = version
+		return nil
+	})
 }
 
 // updateScript fetches the payload over the internal network, compares its digest with the one that came over SSH, and gives it to

@@ -65,6 +65,11 @@ func (m *Machine) PutConfig(ctx context.Context, word string, c api.NodeConfig) 
 	if err := m.save(ctx, configKey(n.Primary, wantedName), wanted{digest, time.Now().UTC()}, append(forget, op)...); err != nil {
 		return api.ConfigView{}, fmt.Errorf("store the config of %s: %w", n.Where(), err)
 	}
+	if version := c.Labels[labelVersion]; version != "" {
+		if err := m.wantOS(ctx, n.Primary, version); err != nil {
+			return api.ConfigView{}, err
+		}
+	}
 	if had != digest {
 		m.note(n.Primary, event.Event{Kind: event.RunChange, Message: "its config was sent: " + digest[:12]})
 	}

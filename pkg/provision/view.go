@@ -88,6 +88,10 @@ func (m *Machine) view(n *rack.Node) api.NodeView {
 		Type: n.Type, State: string(rec.State), Since: rec.Since, Step: rec.Step, Reason: rec.Reason, Run: rec.Run, Clock: rec.Clock,
 		Tries: rec.Tries, Held: rec.held(), Adopted: rec.Adopted,
 	}
+	v.OSVersion, v.WantedOS = rec.OSVersion, rec.WantedOS
+	if rec.Callback != nil {
+		v.OS = rec.Callback.OS
+	}
 	if a, ok := m.Assigned(n.Primary); ok {
 		v.Address = a.Addr.String()
 	}

@@ -134,7 +134,7 @@ func (s *site) components(ctx context.Context) ([]daemon.Component, error) {
 	apiServer := &daemon.API{
 		Path: s.Settings.Socket, Group: api.GroupOrder, ReadGroup: api.GroupRead, Version: version.String(),
 		Operator: s.operator(dhcp), Images: images{library: s.library, profiles: s.profiles, remove: s.machine.RemoveImage},
-		State: State(s.store, StatePath(s.Settings)), Orders: s.machine, Configs: s.machine, Audit: s.audit, Events: s.events, Explain: s.Explain, Log: s.Log,
+		State: State(s.store, StatePath(s.Settings)), Orders: s.machine, Changes: s.machine, Configs: s.machine, Audit: s.audit, Events: s.events, Explain: s.Explain, Log: s.Log,
 	}
 	return append(parts,
 		daemon.Component{Name: "HTTP", Listen: s.named(http.Listen, "tcp", s.Settings.Ports.HTTP, s.Settings.Ports.HTTPS), Run: http.Run},
