@@ -18,6 +18,9 @@ const (
 	gib           = 1 << 30
 )
 
+// mostNICs is how many a server may have besides those of its row.
+const mostNICs = 2
+
 // Size is a number of bytes, written as such or with the suffix M or G (powers of 1024).
 type Size int64
 
@@ -79,6 +82,9 @@ func (m Machine) over(base Machine) Machine {
 	if m.Disks != nil {
 		base.Disks = m.Disks
 	}
+	if m.NICs != nil {
+		base.NICs = m.NICs
+	}
 	return base
 }
 
@@ -118,6 +124,9 @@ func (m Machine) validate() error {
 	}
 	if len(m.Disks) > 4 {
 		errs = append(errs, fmt.Errorf("%d disks: want 4 at most", len(m.Disks)))
+	}
+	if len(m.NICs) > mostNICs {
+		errs = append(errs, fmt.Errorf("%d nics: want %d at most, besides the two of the row", len(m.NICs), mostNICs))
 	}
 	if m.HTTPBoot && m.Firmware != FirmwareUEFI {
 		errs = append(errs, errors.New("http_boot: only UEFI firmware boots by HTTP"))

@@ -27,11 +27,13 @@ type Network struct {
 	Switches   *Namespace // with the bridges BridgeInternal and BridgePublic
 	Management *Namespace
 	bmcs       map[string]*Namespace // by node name
+	mtu        int
 }
 
-// NewNetwork makes the switches and connects the management node and the BMC of each server.
-func NewNetwork(mgmt *rack.Node, servers []*rack.Node) (*Network, error) {
-	n := &Network{bmcs: map[string]*Namespace{}}
+// NewNetwork makes the switches and connects the management node and the BMC of each server. mtu is that of the switches and
+// their ports.
+func NewNetwork(mgmt *rack.Node, servers []*rack.Node, mtu int) (*Network, error) {
+	n := &Network{bmcs: map[string]*Namespace{}, mtu: mtu}
 	if err := n.build(mgmt, servers); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
@@ -77,7 +79,7 @@ func (n *Network) build(mgmt *rack.Node, servers []*rack.Node) error {
 // packet filter.
 func (n *Network) addBridge(name string) error {
 	snooping := false
-	br := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: name}, MulticastSnooping: &snooping}
+	br := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: name, MTU: n.mtu}, MulticastSnooping: &snooping}
 	if err := n.Switches.links.LinkAdd(br); err != nil {
 		return fmt.Errorf("make bridge %s: %w", name, err)
 	}
@@ -97,7 +99,7 @@ func (n *Network) addBridge(name string) error {
 
 // Plug connects an interface of the namespace ns to a bridge by a virtual cable whose other end is called port.
 func (n *Network) Plug(ns *Namespace, name string, mac rack.MAC, port, bridge string) error {
-	cable := netlink.NewVeth(netlink.LinkAttrs{Name: port})
+	cable := netlink.NewVeth(netlink.LinkAttrs{Name: port, MTU: n.mtu})
 	cable.PeerName = name
 	cable.PeerHardwareAddr = mac.Hardware()
 	cable.PeerNamespace = netlink.NsFd(ns.file.Fd())
@@ -117,6 +119,9 @@ func (n *Network) join(port, bridge string) error {
 		return fmt.Errorf("find bridge %s: %w", bridge, err)
 	}
 	link, err := n.Switches.links.LinkByName(port)
+	if err == nil {
+		err = n.Switches.links.LinkSetMTU(link, n.mtu)
+	}
 	if err == nil {
 		err = n.Switches.links.LinkSetMaster(link, br)
 	}

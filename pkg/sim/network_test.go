@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"os"
@@ -8,16 +9,20 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/racker-project/racker/pkg/internal/nettest"
 	"github.com/racker-project/racker/pkg/rack"
 )
 
+// jumbo is what the switches of these tests carry.
+const jumbo = 9000
+
 // testNetwork cables the default rack.
 func testNetwork(t *testing.T) *Network {
 	t.Helper()
 	r := testRack(t)
-	n, err := NewNetwork(r.Management(), r.Servers())
+	n, err := NewNetwork(r.Management(), r.Servers(), jumbo)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,6 +32,23 @@ func testNetwork(t *testing.T) *Network {
 		}
 	})
 	return n
+}
+
+// unjoined sends data in one frame, or not at all.
+func unjoined(c *net.UDPConn, data []byte) error {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var set error
+	err = raw.Control(func(fd uintptr) {
+		set = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_DO)
+	})
+	if err = errors.Join(err, set); err != nil {
+		return err
+	}
+	_, err = c.Write(data)
+	return err
 }
 
 // Two racks of the same nodes.csv at once: in each, the management node reaches its BMC, from the first packet on.
@@ -58,10 +80,14 @@ func TestRacksAreApart(t *testing.T) {
 				t.Fatal(err)
 			}
 			must(t, server.SetReadDeadline(time.Now().Add(10*time.Second)))
-			buf := make([]byte, 64)
+			must(t, unjoined(client, make([]byte, jumbo-28)))
+			buf := make([]byte, jumbo)
 			k, from, err := server.ReadFromUDPAddrPort(buf)
 			if err != nil || string(buf[:k]) != name || from.Addr().Unmap() != prefix.Addr().Next() {
 				t.Fatalf("the BMC of the %s rack got %q from %s: %v", name, buf[:k], from, err)
+			}
+			if k, _, err = server.ReadFromUDPAddrPort(buf); err != nil || k != jumbo-28 {
+				t.Fatalf("of a jumbo frame the BMC of the %s rack got %d bytes: %v", name, k, err)
 			}
 		}
 		if links, err := net.Interfaces(); err != nil || len(links) != 1 {
@@ -114,7 +140,7 @@ func TestNetworkFails(t *testing.T) {
 	nettest.Run(t, func(t *testing.T, _ *nettest.Net) {
 		r := testRack(t)
 		cable := func() {
-			if _, err := NewNetwork(r.Management(), []*rack.Node{{Name: "x", BMC: rack.MAC{1, 0, 0, 0, 0, 1}}}); err == nil {
+			if _, err := NewNetwork(r.Management(), []*rack.Node{{Name: "x", BMC: rack.MAC{1, 0, 0, 0, 0, 1}}}, DefaultMTU); err == nil {
 				t.Error("a BMC with a multicast MAC was cabled")
 			}
 		}

@@ -41,6 +41,7 @@ type launch struct {
 	inBand bool
 	// File descriptors as QEMU sees them.
 	monitorFD, primaryFD, secondaryFD int
+	furtherFDs                        []int // of Machine.NICs
 }
 
 // qemuArgs is QEMU's command line for the server n.
@@ -118,6 +119,11 @@ func nicArgs(n *rack.Node, m Machine, l launch) []string {
 		args = append(args,
 			"-netdev", fmt.Sprintf("tap,id=nic1,fd=%d", l.secondaryFD),
 			"-device", fmt.Sprintf("virtio-net-pci,netdev=nic1,mac=%s,romfile=", n.Secondary))
+	}
+	for i, fd := range l.furtherFDs {
+		args = append(args,
+			"-netdev", fmt.Sprintf("tap,id=nic%d,fd=%d", 2+i, fd),
+			"-device", fmt.Sprintf("virtio-net-pci,netdev=nic%d,mac=%s,romfile=", 2+i, m.NICs[i]))
 	}
 	return args
 }

@@ -49,6 +49,8 @@ func TestQEMUArgs(t *testing.T) {
 	uefi := Machine{Firmware: FirmwareUEFI, Memory: 512, CPUs: 1}
 	http := uefi
 	http.HTTPBoot = true
+	further := uefi
+	further.NICs = []rack.MAC{{2, 0, 0, 0, 0, 1}}
 	clock := time.Date(2010, 1, 2, 3, 4, 5, 0, time.UTC)
 	tests := []struct {
 		name      string
@@ -59,6 +61,7 @@ func TestQEMUArgs(t *testing.T) {
 		{"never KVM", bios, launch{}, "-accel tcg", "kvm"},
 		{"serial number", bios, launch{}, "serial=S1,uuid=", ""},
 		{"no secondary NIC", bios, launch{}, "id=nic0", "id=nic1"},
+		{"further NICs", further, launch{furtherFDs: []int{7}}, "virtio-net-pci,netdev=nic2,mac=02:00:00:00:00:01,romfile=", "id=nic3"},
 		{"NIC ROM in BIOS", bios, launch{}, "bootindex=1", "romfile="},
 		{"OVMF's own PXE", uefi, launch{}, "romfile=", "IPv4PXESupport"},
 		{"HTTP boot", http, launch{}, "name=opt/org.tianocore/IPv4PXESupport,string=no", ""},

@@ -81,11 +81,15 @@ func (r *Rack) build() error {
 	if err != nil {
 		return err
 	}
+	mtu, err := settings.mtu()
+	if err != nil {
+		return err
+	}
 	var address netip.Prefix
 	if r.options.Address {
 		address = ManagementAddress(settings.prefix())
 	}
-	if err := r.site.Cable(nodes.Management(), nodes.Servers(), address); err != nil {
+	if err := r.site.Cable(nodes.Management(), nodes.Servers(), address, mtu); err != nil {
 		return err
 	}
 	if err := r.addServers(nodes, machines, settings.prefix()); err != nil {

@@ -74,6 +74,12 @@ func (s *server) launch(ctx context.Context, l launch) (*qemu, error) {
 		}
 		l.secondaryFD = give(tap)
 	}
+	for i := range s.hw.NICs {
+		if tap, err = s.net.Tap(fmt.Sprintf("%s-pub%d", s.port, 2+i), BridgePublic); err != nil {
+			return abandon(err)
+		}
+		l.furtherFDs = append(l.furtherFDs, give(tap))
+	}
 	l.inBand = s.bmc != nil && !s.hw.NoInBand
 	q, err := startQEMU(ctx, s.dir, qemuArgs(s.node, s.hw, l), files)
 	files = nil

@@ -48,6 +48,8 @@ const DefaultPrefix = "172.24.213.0/24"
 type Settings struct {
 	// Prefix is the internal network; its first host is the management node when the rack sets that address itself.
 	Prefix netip.Prefix `yaml:"prefix"`
+	// MTU is the most that the switches and their ports carry in a frame besides its Ethernet and VLAN headers, 1500 to 9216 bytes.
+	MTU int `yaml:"mtu"`
 	// Nodes has the settings of servers, by any word that names a row of nodes.csv.
 	Nodes map[string]Machine `yaml:"nodes"`
 }
@@ -72,6 +74,8 @@ type Machine struct {
 	Order string `yaml:"boot_order"`
 	// NoInBand leaves out the server's own access to its BMC.
 	NoInBand bool `yaml:"no_in_band_bmc"`
+	// NICs are the addresses of further NICs, two at most; they are on the public network.
+	NICs []rack.MAC `yaml:"nics"`
 	// Serial is in SMBIOS type 1; empty means the one of the row, else one made from the primary MAC.
 	Serial string `yaml:"serial"`
 }
@@ -107,6 +111,20 @@ func (s *Settings) prefix() netip.Prefix {
 		return s.Prefix
 	}
 	return netip.MustParsePrefix(DefaultPrefix)
+}
+
+// Sizes of frames that a switch can be set to, in bytes.
+const (
+	DefaultMTU = 1500
+	mostMTU    = 9216
+)
+
+// mtu is how much the switches carry in a frame.
+func (s *Settings) mtu() (int, error) {
+	if n := or(s.MTU, DefaultMTU); n >= DefaultMTU && n <= mostMTU {
+		return n, nil
+	}
+	return 0, fmt.Errorf("simulator settings: mtu %d: want %d to %d", s.MTU, DefaultMTU, mostMTU)
 }
 
 // machines gives each server's hardware, by node name, with all defaults filled in.

@@ -53,6 +53,14 @@ func TestDefaultRack(t *testing.T) {
 	}
 }
 
+func TestMTU(t *testing.T) {
+	for given, want := range map[int]int{0: 1500, 9000: 9000, 1499: 0, 9217: 0} {
+		if got, err := (&Settings{MTU: given}).mtu(); got != want || (err == nil) != (want != 0) {
+			t.Errorf("mtu %d: %d, %v", given, got, err)
+		}
+	}
+}
+
 func TestSettings(t *testing.T) {
 	tests := []struct {
 		name, text string
@@ -67,6 +75,11 @@ func TestSettings(t *testing.T) {
 		{name: "clock", text: "nodes: {node-1: {rtc: 2010-01-01}}", check: func(m Machine) bool { return m.RTC.Year() == 2010 }},
 		{name: "serials", text: "nodes: {node-1: {serial: ABC, disks: [{serial: D0}]}}", check: func(m Machine) bool { return m.Serial == "ABC" && m.Disks[0].Serial == "D0" }},
 		{name: "HTTP boot", text: "nodes: {node-1: {firmware: uefi, http_boot: true}}", check: func(m Machine) bool { return m.HTTPBoot }},
+		{name: "further NICs", text: "nodes: {node-1: {nics: ['02-00-00-00-00-01', '02:00:00:00:00:02']}}", check: func(m Machine) bool {
+			return len(m.NICs) == 2 && m.NICs[0] == rack.MAC{2, 0, 0, 0, 0, 1}
+		}},
+		{name: "too many NICs", text: "nodes: {node-1: {nics: ['02:00:00:00:00:01', '02:00:00:00:00:02', '02:00:00:00:00:03']}}", err: "3 nics"},
+		{name: "no MAC", text: "nodes: {node-1: {nics: [eth2]}}", err: "eth2"},
 		{name: "unknown key", text: "nodes: {node-1: {memroy: 512}}", err: "memroy"},
 		{name: "unknown node", text: "nodes: {node-9: {memory: 512}}", err: `"node-9" names no server`},
 		{name: "management node", text: "nodes: {'52:54:00:00:00:01': {memory: 512}}", err: "names no server"},

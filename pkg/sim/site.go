@@ -63,10 +63,10 @@ func Occupy(ctx context.Context, folder Folder) (*Site, error) {
 }
 
 // Cable makes the networks, with the management node and the BMCs of the servers on them. A valid address is given to the
-// management node's internal NIC; else that is left to racker.
-func (s *Site) Cable(management *rack.Node, servers []*rack.Node, address netip.Prefix) error {
+// management node's internal NIC; else that is left to racker. mtu is that of the switches and their ports, in bytes.
+func (s *Site) Cable(management *rack.Node, servers []*rack.Node, address netip.Prefix, mtu int) error {
 	var err error
-	if s.Net, err = NewNetwork(management, servers); err != nil {
+	if s.Net, err = NewNetwork(management, servers, mtu); err != nil {
 		return err
 	}
 	if s.nsID, err = s.Net.Management.inode(); err != nil {

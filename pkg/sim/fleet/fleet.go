@@ -110,7 +110,7 @@ func (f *Fleet) cable(rows *rack.Rack, l layout) error {
 	if f.options.Address {
 		address = sim.ManagementAddress(l.prefix)
 	}
-	if err := f.site.Cable(rows.Management(), nil, address); err != nil {
+	if err := f.site.Cable(rows.Management(), nil, address, sim.DefaultMTU); err != nil {
 		return err
 	}
 	f.relay = newRelay(l.prefix, rows.Management().Secondary, f.log)
