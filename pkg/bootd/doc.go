@@ -41,7 +41,7 @@ type Boots interface {
 // Peer is who speaks the agent API: its address and the SHA-256 of its client certificate's public key.
 type Peer struct {
 	Addr netip.Addr
-	Key  [32]byte
+	Key  [32]byte // zero without a certificate; such a peer has no session
 }
 
 // Agents answers the agent API.
@@ -51,6 +51,11 @@ type Agents interface {
 	Report(ctx context.Context, p Peer, job string, step int, r api.StepReport) (api.StepReply, error)
 	Blob(ctx context.Context, p Peer, job, name string) ([]byte, error)
 	Log(ctx context.Context, p Peer, lines []byte) error
+}
+
+// Strays hears of requests for secrets in clear, which are refused.
+type Strays interface {
+	Stray(ctx context.Context, from netip.Addr, path string)
 }
 
 // Callbacks takes the word of installed systems.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/netip"
@@ -22,7 +23,18 @@ func (s *Server) plainHandler() http.Handler {
 	mux.HandleFunc("GET /ipxe", s.nodeScript)
 	mux.HandleFunc("GET /grub/{esp}/{file}", s.grub)
 	mux.HandleFunc("GET /assets/{area}/{path...}", s.asset)
+	for _, path := range []string{"/ignition", "/ignition/{rest...}", "/generic", "/metadata", "/cloud"} {
+		mux.HandleFunc(path, s.stray)
+	}
 	return mux
+}
+
+// stray answers a request for a config by the paths of other provisioning servers: here no secret goes in clear.
+func (s *Server) stray(w http.ResponseWriter, r *http.Request) {
+	if s.h.Strays != nil {
+		s.h.Strays.Stray(r.Context(), peerAddr(r), r.URL.Path)
+	}
+	s.refuse(w, r, fmt.Errorf("no config is served in clear: %w", ErrUnknown))
 }
 
 func (s *Server) bootScript(w http.ResponseWriter, r *http.Request) {

@@ -41,6 +41,7 @@ type Handlers struct {
 	Agents    Agents
 	Callbacks Callbacks
 	Observer  Observer
+	Strays    Strays // nil: nobody hears of them
 }
 
 // Server is the HTTP side of racker that nodes see.

@@ -45,6 +45,7 @@ type API struct {
 	Orders   Orders  // nil: orders to nodes, and answers, are refused
 	Configs  Configs // nil: none is taken or given
 	Changes  Changes // nil: running systems are left alone
+	Keys     Keys    // nil: no host and no key is known
 	Audit    Auditor // nil: nothing is kept
 	State    State   // nil: it is not given away
 	// Explain gives an error its exit code and hint, and its HTTP status where the code does not tell.

@@ -176,6 +176,24 @@ func (c clerk) Config(ctx context.Context, node string) (api.ConfigView, error) 
 	return c.PutConfig(ctx, node, api.NodeConfig{HostName: node, Butane: []api.ButaneSource{{Name: "cl/a.yaml", Butane: "variant: flatcar"}}})
 }
 
+func (clerk) Hosts(context.Context) ([]api.HostView, error) {
+	return []api.HostView{{
+		Name: "node-1", Names: []string{"node-1", "db.example"}, MAC: mac1, Address: "172.24.213.2", Type: "compute", State: "ready", User: "core", HostKey: "k",
+	}}, nil
+}
+
+func (clerk) Key(context.Context) (api.KeyView, error) {
+	at, left := time.Unix(0, 0).UTC(), []api.KeyLeft{{Node: "node-1", Why: "not reachable"}}
+	return api.KeyView{Key: "k racker", Fingerprint: "SHA256:x", Made: at, Next: &api.KeyNext{
+		Key: "l racker", Fingerprint: "SHA256:y", Made: at, Running: true, Done: 1, Left: left,
+	}}, nil
+}
+
+func (c clerk) RotateKey(ctx context.Context) (api.KeyRotation, error) {
+	v, err := c.Key(ctx)
+	return api.KeyRotation{Key: v, Done: 1, Left: v.Next.Left, Code: 3}, err
+}
+
 func (clerk) Reread(context.Context) (api.ReloadView, error) {
 	return api.ReloadView{Added: []string{"node-4"}, Removed: []string{}, Replaced: []string{}}, nil
 }
@@ -222,7 +240,7 @@ func (b *book) fill(full bool) {
 
 func newAPI(path string, bus Events) *API {
 	return &API{
-		Path: path, Operator: clerk{}, Images: clerk{}, Orders: clerk{}, Configs: clerk{}, Changes: clerk{}, State: clerk{}, Audit: &book{}, Events: bus,
+		Path: path, Operator: clerk{}, Images: clerk{}, Orders: clerk{}, Configs: clerk{}, Changes: clerk{}, Keys: clerk{}, State: clerk{}, Audit: &book{}, Events: bus,
 		Log: slog.New(slog.DiscardHandler), Version: "1.2.3",
 		Explain: func(err error) *api.Error {
 			if errors.Is(err, errAbsent) {

@@ -41,6 +41,13 @@ type Configs interface {
 	Config(ctx context.Context, node string) (api.ConfigView, error)
 }
 
+// Keys tells how installed nodes are reached, and keeps racker's own SSH key.
+type Keys interface {
+	Hosts(ctx context.Context) ([]api.HostView, error)
+	Key(ctx context.Context) (api.KeyView, error)
+	RotateKey(ctx context.Context) (api.KeyRotation, error)
+}
+
 // Images is the library of OS images behind the API.
 type Images interface {
 	List(ctx context.Context) ([]api.ImageView, error)

@@ -30,6 +30,13 @@ func (a *API) configs() (Configs, error) {
 
 func (a *API) operator() (Operator, error) { return a.Operator, nil }
 
+func (a *API) keys() (Keys, error) {
+	if a.Keys == nil {
+		return nil, &api.Error{Message: "this daemon knows no host and no key", Code: 1, Status: http.StatusServiceUnavailable}
+	}
+	return a.Keys, nil
+}
+
 func (a *API) library() (Images, error) { return a.Images, nil }
 
 // bodied serves an order with the JSON of a B as its body, to whom the wildcard of the path names.

@@ -45,6 +45,12 @@ func (a *API) lookRoutes(m *meter) []route {
 		get("/v1/runs", func(*http.Request) (any, error) { return a.Operator.Runs(), nil }),
 		get("/v1/runs/{run}", func(r *http.Request) (any, error) { return a.Operator.RunView(r.PathValue("run")) }),
 		get("/v1/leases", func(r *http.Request) (any, error) { return a.Operator.Leases(r.Context()) }),
+		{method: http.MethodGet, path: "/v1/hosts", serve: plain(a, a.keys, "", func(k Keys, ctx context.Context, _ string) ([]api.HostView, error) {
+			return k.Hosts(ctx)
+		})},
+		{method: http.MethodGet, path: "/v1/key", serve: plain(a, a.keys, "", func(k Keys, ctx context.Context, _ string) (api.KeyView, error) {
+			return k.Key(ctx)
+		})},
 		get("/v1/images", func(r *http.Request) (any, error) { return a.Images.List(r.Context()) }),
 		get("/v1/audit", func(r *http.Request) (any, error) {
 			if a.Audit == nil {
@@ -81,6 +87,9 @@ func (a *API) orderRoutes() []route {
 		post("/v1/nodes/{node}/adopt", plain(a, a.takesOrders, "node", Orders.Adopt)),
 		post("/v1/rack/reload", plain(a, a.takesOrders, "", func(o Orders, ctx context.Context, _ string) (api.ReloadView, error) {
 			return o.Reread(ctx)
+		})),
+		post("/v1/key/rotate", plain(a, a.keys, "", func(k Keys, ctx context.Context, _ string) (api.KeyRotation, error) {
+			return k.RotateKey(ctx)
 		})),
 		{method: http.MethodPost, path: "/v1/images", serve: a.addImage, streams: true},
 		{method: http.MethodDelete, path: "/v1/images/{image}", serve: plain(a, a.library, "image",

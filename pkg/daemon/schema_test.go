@@ -27,7 +27,7 @@ func bodies() []any {
 
 // answers are the roots of what is answered.
 func answers() []any {
-	return []any{api.RackView{}, api.NodeView{}, api.RunView{}, api.OrderView{}, api.ConfigView{}, api.ReloadView{}, api.ImageView{}, api.ImageAddLine{},
+	return []any{api.RackView{}, api.NodeView{}, api.RunView{}, api.OrderView{}, api.ConfigView{}, api.HostView{}, api.KeyView{}, api.KeyRotation{}, api.ReloadView{}, api.ImageView{}, api.ImageAddLine{},
 		api.LeaseView{}, api.AuditView{}, api.Error{}, event.Event{}}
 }
 
@@ -72,7 +72,7 @@ func TestSchemasAreTheTypes(t *testing.T) {
 	if diff := cmp.Diff(slices.Sorted(maps.Keys(all)), have); diff != "" {
 		t.Fatalf("(-types +schemas):\n%s", diff)
 	}
-	for _, name := range exported(t, "operator.go", "order.go", "image.go") {
+	for _, name := range exported(t, "operator.go", "order.go", "image.go", "host.go") {
 		if all[name] == nil {
 			t.Errorf("api.%s is in no answer and no body", name)
 		}

@@ -27,6 +27,13 @@ var errSecondKey = errors.New("a second key came with the boot token")
 // CheckIn implements bootd.Agents: it redeems the boot token, checks who the machine is, and gives the job.
 func (m *Machine) CheckIn(ctx context.Context, p bootd.Peer, in api.CheckIn) (api.Assignment, error) {
 	n, rec := m.byAddr(p.Addr)
+	var self rack.MAC
+	if n != nil {
+		self = n.Primary
+	}
+	if victim := m.leaked(in.Token, self); victim != nil {
+		return api.Assignment{}, m.stolen(ctx, victim, p, "another machine presented its boot token")
+	}
 	if n == nil {
 		return api.Assignment{}, fmt.Errorf("check-in from %s: %w", p.Addr, bootd.ErrUnknown)
 	}
@@ -37,8 +44,7 @@ func (m *Machine) CheckIn(ctx context.Context, p bootd.Peer, in api.CheckIn) (ap
 	}
 	switch {
 	case errors.Is(err, errSecondKey):
-		err := m.fail(ctx, n.Primary, "a second machine presented its boot token: the job was stopped")
-		return api.Assignment{}, errors.Join(err, m.alarm(n, "a second key came with a boot token that was redeemed"), bootd.ErrSession)
+		return api.Assignment{}, m.stolen(ctx, n, p, "a second key came with its boot token, which was redeemed")
 	case err != nil:
 		return api.Assignment{}, fmt.Errorf("%s: %w", n.Name, err)
 	}
@@ -202,32 +208,34 @@ func (r *Record) has(job string) bool {
 	return r.Done == job || r.Install != nil && r.Install.Job == job
 }
 
-// Blob implements bootd.Agents.
-func (m *Machine) Blob(ctx context.Context, p bootd.Peer, job, name string) ([]byte, error) {
+// blob gives a blob of the node's job. own tells that the request came within the session of the node's agent.
+func (m *Machine) blob(ctx context.Context, p bootd.Peer, job, name string) (b []byte, own bool, err error) {
 	n, rec, err := m.session(p, job)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if rec.Job == nil || rec.Job.Kind != api.JobInstall {
-		return nil, fmt.Errorf("%s has no job with blobs: %w", n.Name, bootd.ErrSession)
+		return nil, true, fmt.Errorf("%s has no job with blobs: %w", n.Name, bootd.ErrSession)
 	}
 	if rec.State != Agent && rec.State != Installing {
-		return nil, fmt.Errorf("%s is %s: %w", n.Name, rec.State, bootd.ErrSession)
+		return nil, true, fmt.Errorf("%s is %s: %w", n.Name, rec.State, bootd.ErrSession)
 	}
 	if at := slices.Index(rec.Job.Steps, api.StepIgnition); name == api.BlobIgnition && rec.Job.Next > at {
-		return nil, fmt.Errorf("the Ignition step of %s is done: %w", n.Name, bootd.ErrSession)
+		return nil, false, fmt.Errorf("the Ignition step of %s is done: %w", n.Name, bootd.ErrSession)
 	}
 	man, err := m.needs.Images.Get(ctx, rec.Job.Image)
 	if err != nil {
-		return nil, fmt.Errorf("image of %s: %w", n.Name, err)
+		return nil, true, fmt.Errorf("image of %s: %w", n.Name, err)
 	}
 	switch name {
 	case api.BlobManifest:
-		return json.Marshal(man)
+		b, err = json.Marshal(man)
+		return b, true, err
 	case api.BlobIgnition:
-		return m.ignition(ctx, n, rec.Job, man)
+		b, err = m.handOut(ctx, n, rec, man, p)
+		return b, true, err
 	}
-	return nil, fmt.Errorf("blob %q: %w", name, bootd.ErrUnknown)
+	return nil, true, fmt.Errorf("blob %q: %w", name, bootd.ErrUnknown)
 }
 
 // Log implements bootd.Agents: the lines go to the node's log.

@@ -69,6 +69,9 @@ func (m *Machine) BootScript(ctx context.Context, q bootd.BootQuery) (string, er
 	if n == nil {
 		m.needs.Events.Publish(event.Event{Kind: event.Unknown, Message: "an unknown machine asked for a boot script",
 			Fields: map[string]string{"mac": q.MAC.String(), "ip": q.From.String()}})
+		if victim, rec := m.node(q.MAC); victim != nil && rec.Job != nil {
+			return "", errors.Join(m.alarm(victim, "its boot token was asked for from "+q.From.String()), bootd.ErrUnknown)
+		}
 		return "", fmt.Errorf("boot of %s: %w", q.MAC, bootd.ErrUnknown)
 	}
 	s := m.site()
@@ -97,6 +100,9 @@ func (m *Machine) BootScript(ctx context.Context, q bootd.BootQuery) (string, er
 		return "", err
 	}
 	token, err := m.giveToken(ctx, n)
+	if errors.Is(err, errGiven) {
+		return "", errors.Join(m.alarm(n, "its boot token was asked for again within one network boot: another machine may have the first"), err)
+	}
 	if err != nil {
 		return "", err
 	}
@@ -107,6 +113,8 @@ func (m *Machine) site() site {
 	return site{server: m.cfg.Server, httpPort: m.cfg.HTTPPort, httpsPort: m.cfg.HTTPSPort, pin: m.cfg.Pin, args: m.cfg.KernelArgs}
 }
 
+var errGiven = errors.New("a boot token is given once per DHCP boot")
+
 // giveToken hands the token of this network boot out, once.
 func (m *Machine) giveToken(ctx context.Context, n *rack.Node) (string, error) {
 	var token string
@@ -114,6 +122,8 @@ func (m *Machine) giveToken(ctx context.Context, n *rack.Node) (string, error) {
 		switch {
 		case r.Job == nil:
 			return fmt.Errorf("%s has no job: %w", n.Name, bootd.ErrRefused)
+		case r.Job.Token.Next == "" && r.Job.Token.Given != "":
+			return fmt.Errorf("%s: %w: %w", n.Name, errGiven, bootd.ErrRefused)
 		case r.Job.Token.Next == "":
 			return fmt.Errorf("%s: a boot token is given once per DHCP boot: %w", n.Name, bootd.ErrRefused)
 		}
@@ -122,11 +132,4 @@ func (m *Machine) giveToken(ctx context.Context, n *rack.Node) (string, error) {
 		return nil
 	})
 	return token, err
-}
-
-// alarm tells the operator of something that should not happen, and refuses the request.
-func (m *Machine) alarm(n *rack.Node, text string) error {
-	m.log.Warn("alarm", "node", n.Name, "err", text)
-	m.note(n.Primary, event.Event{Kind: event.Alarm, Message: n.Where() + ": " + text})
-	return fmt.Errorf("%s: %s: %w", n.Where(), text, bootd.ErrRefused)
 }

@@ -119,6 +119,13 @@ func (m *Machine) configView(ctx context.Context, n *rack.Node) (api.ConfigView,
 	if v.Wanted, err = m.declared(ctx, n.Primary, v.WantedDigest); err != nil {
 		return v, err
 	}
+	key, made, err := m.keys.hostIfMade(ctx, n.Primary)
+	if err != nil {
+		return v, err
+	}
+	if made {
+		v.HostKey = key.Public
+	}
 	rec := m.record(n.Primary)
 	if rec == nil || rec.Install == nil || !rec.Install.Complete || rec.Install.Config == "" {
 		return v, nil

@@ -151,7 +151,16 @@ func (m *Machine) render(
 	if err := suits(profile, man, c); err != nil {
 		return nil, err
 	}
+	host, err := m.keys.host(ctx, n.Primary)
+	if err != nil {
+		return nil, err
+	}
+	own, err := m.keys.own(ctx)
+	if err != nil {
+		return nil, err
+	}
 	return m.needs.Render(ctx, NodeConfig{
+		HostKey: []byte(host.PEM), RackKey: own.given().line(),
 		HostName: n.Name, SSHKeys: job.SSHKeys, InternalMAC: n.Primary.String(), CAPEM: m.cfg.CAPEM,
 		CallbackURL: m.callbackURL(n), CallbackToken: job.Callback, Profile: profile, Declared: c,
 	})

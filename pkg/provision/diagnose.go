@@ -73,7 +73,9 @@ func diagnose(s sight) string {
 				quoted(s.NotFenced), s.name())
 		}
 	default:
-		text = s.why(s.State)
+		if text = s.why(s.State); text == "" && s.State.underway() {
+			text = s.alarmed()
+		}
 	}
 	return clip(oneLine(text), maxDiagnosis)
 }
@@ -92,6 +94,14 @@ func (s *sight) why(in State) string {
 		return first(s, s.trail(in), queuedForImage, powerLost, agentSilent, writeStands, writeSlow)
 	case Installed, Booted:
 		return first(s, s.trail(in), noPower, bootsForEver, noCallback, diskDoesNotBoot, neverBack)
+	}
+	return ""
+}
+
+// alarmed is the newest alarm of a node whose job goes on nevertheless.
+func (s *sight) alarmed() string {
+	if t := s.trail(s.State); t.alarm != nil {
+		return fmt.Sprintf("alarm %s ago: %s; racker events has more", s.ago(t.alarm.Time), clip(oneLine(t.alarm.Message), maxDiagnosis/2))
 	}
 	return ""
 }

@@ -39,7 +39,12 @@ type Machine struct {
 	logs    *nodeLogs
 	pace    *pace
 	streams *streams
-	kick    chan struct{} // holds one element when there may be a run that nobody drives
+	keys    *Keys
+	reach   *Reach
+	// rotation is of racker's own key.
+	rotation rotation
+	alarms   alarmBook
+	kick     chan struct{} // holds one element when there may be a run that nobody drives
 
 	submits sync.Mutex          // held from the check of an order until it is stored; taken before mu
 	ordered map[rack.MAC]string // orders to single nodes under way; guarded by submits
@@ -59,8 +64,10 @@ type Needs struct {
 	Images     Images
 	Neighbours Neighbours
 	Render     Render
-	Events     Publisher
-	Metadata   Metadata
+	// Keys are the SSH keys of the rack; nil makes them of the store.
+	Keys     *Keys
+	Events   Publisher
+	Metadata Metadata
 	// Frames is the listener on the internal network; nil when there is none.
 	Frames Frames
 	// History is the timeline on disk; nil when there is none.
@@ -69,6 +76,8 @@ type Needs struct {
 	Remote Remote
 	// Updates are the OS updates that are there; nil when there is no place for them.
 	Updates Updates
+	// Audit keeps to whom secrets were given; nil keeps nothing.
+	Audit Auditor
 }
 
 // New loads the state. It starts nothing; Run does.
@@ -79,6 +88,10 @@ func New(ctx context.Context, cfg Config, st store.Store, needs Needs, log *slog
 		kick: make(chan struct{}, 1), nodes: map[rack.MAC]*entry{}, runs: map[string]*run{},
 		ordered: map[rack.MAC]string{}, began: time.Now(),
 	}
+	if m.keys = needs.Keys; m.keys == nil {
+		m.keys = NewKeys(st)
+	}
+	m.reach = NewReach(m.keys, cfg.SSHPort)
 	if err := load(ctx, st, nodeKeys, func(r *Record) { m.nodes[r.MAC] = newEntry(r) }); err != nil {
 		return nil, err
 	}
@@ -92,6 +105,9 @@ func New(ctx context.Context, cfg Config, st store.Store, needs Needs, log *slog
 		if e.rec.Load().streaming() {
 			m.streams.take(mac)
 		}
+	}
+	if err := m.recall(ctx); err != nil {
+		return nil, err
 	}
 	m.remember()
 	return m, m.Reload(ctx)

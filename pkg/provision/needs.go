@@ -49,6 +49,8 @@ type NodeConfig struct {
 	CallbackURL   string
 	CallbackToken string
 	CAPEM         []byte // of the callback's server
+	HostKey       []byte // the node's SSH host key, as PEM
+	RackKey       string // racker's own line of core's authorized_keys
 	// Profile says how the image takes its config, and of which version.
 	Profile *image.Profile
 	// Declared is what the cluster's folder says of the node, merged over racker's own part; nil when nothing does.
@@ -83,6 +85,11 @@ type Frames interface {
 	Heard(mac rack.MAC) Heard
 }
 
+// Auditor keeps what was done, durably and in order.
+type Auditor interface {
+	Append(e api.AuditEntry) (api.AuditEntry, error)
+}
+
 // History is what happened, from before the daemon was started as well.
 type History interface {
 	// Node gives the newest facts of a node by its primary MAC, at most limit, oldest first.
@@ -111,6 +118,8 @@ type Config struct {
 	ImageStreams int
 	// RetryPause is the pause before a node's second attempt; it doubles with each further one.
 	RetryPause time.Duration
+	// SSHPort is where sshd of installed nodes listens; 0 means 22.
+	SSHPort uint16
 }
 
 // Microkernel names the files that a node boots, as paths below /assets/.

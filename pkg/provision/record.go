@@ -70,6 +70,8 @@ type Job struct {
 	Config string `json:"config,omitempty"`
 	// Callback is the secret of the ready and fail signals of this install.
 	Callback string `json:"callback,omitempty"`
+	// RackKey is the fingerprint of racker's SSH key in the Ignition config that was given out; empty before that.
+	RackKey string `json:"rack_key,omitempty"`
 	// Hold keeps the node in the microkernel: the agent gets no step.
 	Hold bool `json:"hold,omitempty"`
 	// Spec is the digest of what was ordered; it goes over to the Install.
@@ -108,6 +110,8 @@ type Install struct {
 	Job string `json:"job,omitempty"`
 	// Spec is the digest of what was ordered.
 	Spec string `json:"spec,omitempty"`
+	// RackKey is the fingerprint of racker's SSH key on the node, which then has its own host key, too; empty without one.
+	RackKey string `json:"rack_key,omitempty"`
 	// Config is the digest of the declared config that is on the node, by the install or by a later apply; empty without one.
 	Config string `json:"config,omitempty"`
 	// ConfigAt is when a later apply put it there; zero when the install did.

@@ -121,7 +121,11 @@ func (m *Machine) take(ctx context.Context, r *replacement) error {
 		if err != nil {
 			return err
 		}
-		ops = append(append(ops, store.Delete(nodeKeys+r.Old.Primary.String()), op), moves...)
+		keys, err := m.keys.moves(ctx, r.Old.Primary, r.New.Primary)
+		if err != nil {
+			return err
+		}
+		ops = append(append(append(ops, store.Delete(nodeKeys+r.Old.Primary.String()), op), moves...), keys...)
 	}
 	if _, err := m.store.Txn(ctx, nil, ops...); err != nil {
 		return fmt.Errorf("take the replacement of %s: %w", r.Old.Primary, err)
@@ -129,6 +133,7 @@ func (m *Machine) take(ctx context.Context, r *replacement) error {
 	if rec == nil {
 		return nil
 	}
+	m.keys.moved(r.Old.Primary, r.New.Primary)
 	m.mu.Lock()
 	delete(m.nodes, r.Old.Primary)
 	m.nodes[rec.MAC] = newEntry(rec)

@@ -84,8 +84,8 @@ func TestTokenOnlyForTheNodeItself(t *testing.T) {
 	if _, err := m.BootScript(t.Context(), q); !errors.Is(err, bootd.ErrUnknown) {
 		t.Errorf("an address of the pool: %v", err)
 	}
-	if n := alarms(w); n != 2 {
-		t.Errorf("%d alarms, want 2", n)
+	if n := alarms(w); n != 3 {
+		t.Errorf("%d alarms, want 3", n)
 	}
 }
 

@@ -37,6 +37,7 @@ func (o operator) Rack(context.Context) (api.RackView, error) {
 			v.Warnings = append(slices.Clone(v.Warnings), why)
 		}
 	}
+	v.Warnings = append(slices.Clone(v.Warnings), o.Alarms()...)
 	if limit, err := netif.NeighbourLimit(); err == nil && limit < 2*v.Nodes {
 		v.Warnings = append(slices.Clone(v.Warnings), fmt.Sprintf(
 			"the kernel's neighbour table holds %d entries, for %d servers and as many BMCs: sysctl net.ipv4.neigh.default.gc_thresh3=%d",

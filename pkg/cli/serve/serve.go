@@ -134,13 +134,15 @@ func (s *site) components(ctx context.Context) ([]daemon.Component, error) {
 	apiServer := &daemon.API{
 		Path: s.Settings.Socket, Group: api.GroupOrder, ReadGroup: api.GroupRead, Version: version.String(),
 		Operator: s.operator(dhcp), Images: images{library: s.library, profiles: s.profiles, remove: s.machine.RemoveImage},
-		State: State(s.store, StatePath(s.Settings)), Orders: s.machine, Changes: s.machine, Configs: s.machine, Audit: s.audit, Events: s.events, Explain: s.Explain, Log: s.Log,
+		State: State(s.store, StatePath(s.Settings)), Orders: s.machine, Changes: s.machine, Configs: s.machine, Keys: s.machine,
+		Audit: s.audit, Events: s.events, Explain: s.Explain, Log: s.Log,
 	}
 	return append(parts,
 		daemon.Component{Name: "HTTP", Listen: s.named(http.Listen, "tcp", s.Settings.Ports.HTTP, s.Settings.Ports.HTTPS), Run: http.Run},
 		daemon.Component{Name: "API", Listen: apiServer.Listen, Run: apiServer.Run},
 		daemon.Component{Name: "frames", Run: s.frames.Run},
 		daemon.Component{Name: "runs", Run: s.machine.Run},
+		daemon.Component{Name: "keys", Run: s.machine.KeepRotating},
 	), nil
 }
 
@@ -170,6 +172,7 @@ func (s *site) prepare(ctx context.Context) error {
 		return err
 	}
 	s.frames = netif.NewFrames(s.iface, s.Log)
+	keys := provision.NewKeys(s.store)
 	client := &bmcs{client: bmc.New(bmc.Config{}), oemDir: s.Settings.OEMDir}
 	s.machine, err = provision.New(ctx, provision.Config{
 		Server: plan.Server(), HTTPPort: s.Settings.Ports.HTTP, HTTPSPort: s.Settings.Ports.HTTPS,
@@ -178,7 +181,7 @@ func (s *site) prepare(ctx context.Context) error {
 		RetryPause: s.Settings.Deadlines.Retry, PowerInterval: s.Settings.Limits.PowerInterval, ImageStreams: s.Settings.Limits.ImageStreams,
 	}, s.store, provision.Needs{
 		BMCs: client, Images: s.library, Neighbours: neighbours{iface: s.iface}, Render: render, Events: s.events, Metadata: s.metadata,
-		Frames: frames{s.frames}, History: s.events,
+		Frames: frames{s.frames}, History: s.events, Audit: s.audit, Keys: keys, Remote: provision.NewReach(keys, 0),
 	}, s.Log)
 	return err
 }
@@ -208,7 +211,7 @@ func (s *site) http(seen fetches) (*bootd.Server, error) {
 	return bootd.New(bootd.Config{
 		Addr: server, HTTPPort: s.Settings.Ports.HTTP, HTTPSPort: s.Settings.Ports.HTTPS, Control: bindTo(s.iface),
 		Certificate: leaf, Assets: assets, GRUB: s.payload.grub, Drain: drain,
-	}, bootd.Handlers{Boots: s.machine, Agents: s.machine, Callbacks: s.machine, Observer: seen}, s.Log)
+	}, bootd.Handlers{Boots: s.machine, Agents: s.machine, Callbacks: s.machine, Observer: seen, Strays: s.machine}, s.Log)
 }
 
 func (s *site) operator(dhcp *dhcpd.Server) operator {
