@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -115,6 +116,8 @@ type scenario struct {
 	code    int
 	skipped int // nodes that the run leaves out
 	want    map[rack.MAC]State
+	// after finds what is wrong with the world in the end.
+	after func(*world) error
 }
 
 func scenarios() map[string]scenario {
@@ -134,7 +137,8 @@ func scenarios() map[string]scenario {
 			s.writes, s.cut = 0, 0
 		}
 	}
-	return map[string]scenario{
+	out := applyScenarios()
+	maps.Copy(out, map[string]scenario{
 		"install": {order: submit(func(*api.RunRequest) {}), want: both},
 		"canary":  {order: submit(func(r *api.RunRequest) { r.Canary = api.CanaryOn }), want: both},
 		"held": {order: submit(func(r *api.RunRequest) { r.StopAt = api.StopAtAgent }),
@@ -157,7 +161,8 @@ func scenarios() map[string]scenario {
 			order: func(ctx context.Context, m *Machine) (api.RunView, error) {
 				return m.Boot(ctx, "node-1", api.BootOrder{Target: api.BootInventory})
 			}},
-	}
+	})
+	return out
 }
 
 // TestKillTable kills the daemon before and after everything that it writes and orders, in runs of every kind, and finds
@@ -235,6 +240,7 @@ func (k *killed) run() bool {
 	}
 	first := &life{at: k.at, ended: make(chan struct{})}
 	w.mortal = func(st store.Store, b BMCs) (store.Store, BMCs) { return mortalStore{st, first}, mortalBMCs{b, first} }
+	w.remote.lives(first)
 	m := w.start(nil)
 	v, err := k.order(k.t.Context(), m)
 	over := make(chan struct{})
@@ -261,6 +267,7 @@ func (k *killed) run() bool {
 	k.where = first.where
 	w.kill()
 	w.mortal = nil
+	w.remote.lives(nil)
 	k.secondLife(w, w.start(nil), v.ID)
 	return true
 }
@@ -310,6 +317,12 @@ func (k *killed) secondLife(w *world, m *Machine, id string) {
 	for mac, want := range k.want {
 		if rec := m.record(mac); rec.State != want {
 			k.t.Errorf("killed %s: %s is %s, want %s: %s", k.where, mac, rec.State, want, rec.Reason)
+		}
+	}
+	if k.after != nil {
+		if err := k.after(w); err != nil {
+			k.doubled++
+			k.t.Errorf("killed %s: %v", k.where, err)
 		}
 	}
 	w.mu.Lock()

@@ -39,6 +39,9 @@ type world struct {
 	// mortal puts what may end the daemon's life around its store and its BMCs; nil for a daemon that lives.
 	mortal func(store.Store, BMCs) (store.Store, BMCs)
 
+	// remote is how the machine reaches installed systems.
+	remote *remoteWorld
+
 	// onWrite is called, with the lock held, whenever a write begins; nil for nothing.
 	onWrite func()
 
@@ -99,6 +102,7 @@ func newWorld(t *testing.T) *world {
 	for _, last := range []byte{2, 3} {
 		w.servers[mac(last)] = &server{w: w, primary: mac(last), bmc: rack.MAC{0x52, 0x54, 0, 0, 1, last}.String(), clock: time.Now()}
 	}
+	w.remote = &remoteWorld{w: w, nodes: map[rack.MAC]*sshNode{}}
 	t.Cleanup(w.kill)
 	return w
 }
@@ -163,7 +167,7 @@ func (w *world) start(tune func(*Config)) *Machine {
 		st, bmcs = w.mortal(st, w)
 	}
 	m, err := New(ctx, cfg, st, Needs{
-		BMCs: bmcs, Images: w.library, Neighbours: w, Render: render, Events: w.bus, Metadata: w,
+		BMCs: bmcs, Images: w.library, Neighbours: w, Render: render, Events: w.bus, Metadata: w, Remote: w.remote, Updates: w.remote,
 	}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		w.t.Fatal(err)
