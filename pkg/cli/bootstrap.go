@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/racker-project/racker/pkg/api"
+	"github.com/racker-project/racker/pkg/config"
 	"github.com/racker-project/racker/pkg/stdio"
 )
 
@@ -19,6 +21,7 @@ type provisioner interface {
 	runKeeper
 	runLister
 	nodeFinder
+	configKeeper
 	Rack(ctx context.Context) (api.RackView, error)
 	SubmitRun(ctx context.Context, req api.RunRequest) (api.RunView, error)
 }
@@ -29,6 +32,10 @@ type bootstrapOptions struct {
 	Now    func() time.Time
 	Take   func() (<-chan struct{}, func()) // Ctrl-C, for who asks first
 	Home   func() (string, error)           // what ~ means
+	// SudoUser is who called sudo; Ports and Logs are racker's, for what goes into the cluster's folder.
+	SudoUser string
+	Ports    config.Ports
+	Logs     string
 	// Given reports whether a flag was given, for what a run in progress is compared with.
 	Given func(flag string) bool
 
@@ -38,6 +45,7 @@ type bootstrapOptions struct {
 	Retries           int
 	Exclude           string
 	SSHKeys           []string
+	IPAddrs           string
 	Canary, NoCanary  bool
 	StopAt            string
 	NotAfter          string
@@ -50,6 +58,8 @@ type bootstrapOptions struct {
 	request  api.RunRequest // what the flags say
 	relative bool           // NotAfter was a duration
 	imageID  string         // once the daemon holds the image
+	keys     []string       // the public keys of the files SSHKeys
+	cluster  *declaredCluster
 }
 
 func newBootstrapCmd(env *Env) *cobra.Command {
@@ -66,17 +76,28 @@ It shows the servers and asks before it begins; without a terminal it wants --ye
 daemon does the work: Ctrl-C asks whether to leave, a second one leaves, and the run goes on; racker run wait, or bootstrap
 with the same flags, follows it again. Progress goes to stderr, the result to stdout.
 
+With --provision flatcar each server gets a config of its own: the folder ~/flatcar-container-linux is written, with
+cluster.yaml, which declares the servers, and what racker makes of it. --config names such a folder to start from, or an
+empty directory to write it to.
+
 A rack that is as ordered stays as it is: "changed" is then false under --json. A cluster folder that is not empty
-(~/flatcar-container-linux) stops it, unless --config names a folder.
+stops it, unless --config names it.
 
 Exit codes: 0 all servers are ready, or --min-ready of them, or detached; 1 failed; 2 usage; 3 some servers failed; 4 not
 confirmed, or no terminal to ask on; 6 a BMC or server is unreachable; 130 left.`,
 		Example: `  racker bootstrap --image flatcar_production_image.bin.bz2
   racker bootstrap --image flatcar --onfailure retry --exclude 'node-7 node-9'
-  racker bootstrap --image flatcar --onfailure exclude --yes --detach`,
+  racker bootstrap --image flatcar --onfailure exclude --yes --detach
+  racker bootstrap --provision flatcar --ssh-key ~/.ssh/id_ed25519.pub --ip-addrs addresses.ini
+  racker bootstrap --provision flatcar --config ~/flatcar-container-linux`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.JSON, o.Config, o.commandLine = env.JSON, env.takeConfigFolder(), strings.Join(env.words, " ")
-			o.Given = cmd.Flags().Changed
+			o.Given, o.SudoUser = cmd.Flags().Changed, env.sudoUser
+			s, err := env.Settings()
+			if err != nil {
+				return err
+			}
+			o.Ports, o.Logs = s.Ports, filepath.Join(s.StateDir, "logs")
 			return o.run(cmd.Context())
 		},
 	}
@@ -85,8 +106,9 @@ confirmed, or no terminal to ask on; 6 a BMC or server is unreachable; 130 left.
 }
 
 func (o *bootstrapOptions) flags(f *pflag.FlagSet) {
-	f.StringVar(&o.Provision, "provision", "image", "what to install: image")
-	f.StringVar(&o.Image, "image", "", "file of a disk image, or name or ID of one that was added before")
+	f.StringVar(&o.Provision, "provision", provisionImage, "what to install: flatcar, with the config that a folder declares; or image, as it is")
+	f.StringVar(&o.Image, "image", "", "file of a disk image, or name or ID of one that was added before (flatcar: default flatcar)")
+	f.StringVar(&o.IPAddrs, "ip-addrs", "", "public addresses: DHCP, or an INI text or file with a section per secondary MAC (default DHCP)")
 	f.StringVar(&o.OnFailure, "onfailure", "", "when a server fails: ask, retry, exclude or cancel (default ask)")
 	f.IntVar(&o.Retries, "retries", defaultRetries, "how often a server is tried again, with --onfailure retry or exclude")
 	f.StringVar(&o.Exclude, "exclude", "", "servers to leave out, separated by blanks: MACs, or any other name of a node")

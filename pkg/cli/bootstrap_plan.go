@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -57,7 +56,8 @@ func (o *bootstrapOptions) plan(ctx context.Context, d provisioner) (*bootstrapP
 	if err != nil {
 		return nil, err
 	}
-	if !p.asOrdered(image) || !o.sameKeys(ctx, d, p.running) {
+	same := p.asOrdered(image) && o.cluster == nil && o.sameKeys(ctx, d, p.running)
+	if !same && (o.cluster == nil || !o.sameConfigs(ctx, d, p.running)) {
 		return nil, p.nothing()
 	}
 	return p, nil
@@ -143,7 +143,7 @@ func (p *bootstrapPlan) show(o *bootstrapOptions) error {
 	if len(p.install) == 1 {
 		servers, disks = "1 server", "its install disk is"
 	}
-	headline := fmt.Sprintf("Install %s on %s; %s %s", stdio.Clean(filepath.Base(o.Image)), servers, disks, io.PaintErr(stdio.Bad, "ERASED"))
+	headline := fmt.Sprintf("Install %s on %s; %s %s", stdio.Clean(o.declaredImage()), servers, disks, io.PaintErr(stdio.Bad, "ERASED"))
 	fmt.Fprintln(io.Err, headline+":")
 	t := io.Table("server", "mac", "bmc", "power", "state", "install disk").Spare(1, 4)
 	for i := range p.install {
@@ -164,6 +164,9 @@ func (p *bootstrapPlan) show(o *bootstrapOptions) error {
 	}
 	for _, rule := range runRules(&o.request, &io, o.Now()) {
 		fmt.Fprintln(io.Err, rule)
+	}
+	for _, w := range o.folderWarnings() {
+		fmt.Fprintln(io.Err, foldedErr(&io, "Warning: "+stdio.Clean(w), 2))
 	}
 	if io.ErrTTY && len(p.install) > longTable {
 		fmt.Fprintln(io.Err, headline)

@@ -52,10 +52,8 @@ func (o *bootstrapOptions) follow(ctx context.Context, d runKeeper, v api.RunVie
 // validate finds what is wrong with the flags, and what could never be asked, before anything is touched.
 func (o *bootstrapOptions) validate() error {
 	switch {
-	case o.Provision != "image":
-		return usageError("--provision %q: this version provisions: image", o.Provision)
-	case o.Image == "":
-		return withHint(usageError("--image is missing: a file, or the name of an image"), "racker image list")
+	case o.Provision != provisionImage && o.Provision != provisionFlatcar:
+		return usageError("--provision %q: want flatcar or image", o.Provision)
 	case o.Canary && o.NoCanary:
 		return usageError("--canary and --no-canary exclude each other")
 	case o.StopAt != "" && o.StopAt != api.StopAtAgent:
@@ -63,7 +61,7 @@ func (o *bootstrapOptions) validate() error {
 	case o.MinReady < 0 || o.MinReady == 0 && o.Given("min-ready"):
 		return usageError("--min-ready %d: want at least 1", o.MinReady)
 	}
-	if err := checkRetries(o.Retries); err != nil {
+	if err := errors.Join(checkRetries(o.Retries), o.flatcarFlags()); err != nil {
 		return err
 	}
 	if err := o.fill(); err != nil {
@@ -95,7 +93,10 @@ func (o *bootstrapOptions) fill() (err error) {
 			return err
 		}
 	}
-	o.request.SSHKeys, err = readSSHKeys(o.SSHKeys)
+	o.keys, err = readSSHKeys(o.SSHKeys)
+	if o.Provision != provisionFlatcar { // there they are in the configs
+		o.request.SSHKeys = o.keys
+	}
 	return err
 }
 
@@ -118,6 +119,11 @@ func (o *bootstrapOptions) submit(ctx context.Context, d provisioner) (api.RunVi
 		return api.RunView{}, err
 	}
 	req.Nodes = plan.macs()
+	if o.cluster != nil {
+		if req.Configs, err = o.sendConfigs(ctx, d, req.Nodes); err != nil {
+			return api.RunView{}, err
+		}
+	}
 	return d.SubmitRun(ctx, req)
 }
 
@@ -132,7 +138,15 @@ func (o *bootstrapOptions) possible(ctx context.Context, d provisioner) error {
 			return err
 		}
 	}
-	if !isFile(o.Image) {
+	switch {
+	case o.Provision == provisionFlatcar:
+		if err := o.openFolder(ctx, d); err != nil {
+			return err
+		}
+		if err := o.folderImages(ctx, d); err != nil {
+			return err
+		}
+	case !isFile(o.Image):
 		if _, err := o.heldImage(ctx, d); err != nil {
 			return err
 		}
@@ -153,6 +167,12 @@ func (o *bootstrapOptions) image(ctx context.Context, d imageKeeper) (string, er
 		return o.imageID, nil
 	}
 	var err error
+	if o.cluster != nil && !o.cluster.sends(o.Image) {
+		if len(o.cluster.nodes) > 0 {
+			o.imageID, err = findImage(ctx, d, o.cluster.nodes[0].Config.Image)
+		}
+		return o.imageID, err
+	}
 	if isFile(o.Image) {
 		var img api.ImageView
 		s := imageSender{io: o.IO, images: d, line: liveLine{io: o.IO}}

@@ -24,6 +24,7 @@ import (
 //	code N racker ARGS...   racker ends with exit code N
 //	daemon SCENARIO         a daemon answers for a rack of scenario_test.go at RACKER_SOCKET
 //	submitted FILE          what was submitted last is written to FILE as JSON
+//	configs MAC FILE        what was declared of a node last is written to FILE as JSON
 //	orders FILE             the orders to single nodes so far are those in FILE
 func TestClientScripts(t *testing.T) {
 	t.Parallel()
@@ -40,7 +41,7 @@ func TestClientScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"code": code, "daemon": racks.daemon, "submitted": racks.request,
-			"orders": racks.orders,
+			"orders": racks.orders, "configs": racks.configs,
 		},
 	})
 }
@@ -102,6 +103,24 @@ func (s *scriptRacks) request(ts *testscript.TestScript, neg bool, args []string
 	b, err := json.MarshalIndent(req, "", "  ")
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), append(b, '\n'), 0o600))
+}
+
+func (s *scriptRacks) configs(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: configs MAC FILE")
+	}
+	s.mu.Lock()
+	r := s.racks[ts]
+	s.mu.Unlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	v, ok := r.configs[args[0]]
+	if !ok {
+		ts.Fatalf("nothing is declared of %s", args[0])
+	}
+	b, err := json.MarshalIndent(v.Wanted, "", "  ")
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), append(b, '\n'), 0o600))
 }
 
 func (s *scriptRacks) orders(ts *testscript.TestScript, neg bool, args []string) {

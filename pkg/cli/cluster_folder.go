@@ -15,7 +15,7 @@ import (
 // clusterFolders gives, by what is provisioned, the folders in the operator's home that hold the cluster of the rack. An
 // image makes none of its own, but takes the servers of one that is there.
 func clusterFolders() map[string][]string {
-	return map[string][]string{"image": {"flatcar-container-linux"}}
+	return map[string][]string{provisionImage: {"flatcar-container-linux"}, provisionFlatcar: {"flatcar-container-linux"}}
 }
 
 // operatorHome is what ~ means: the home of who called sudo, else of the caller.

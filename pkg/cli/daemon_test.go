@@ -34,6 +34,8 @@ type testRack struct {
 	orders    []string // to single nodes, as they came
 	oem       string   // directory of the nodes.csv that a reload reads
 
+	configs   map[string]api.ConfigView // by primary MAC
+
 	noMicrokernel bool
 }
 
@@ -86,6 +88,36 @@ func (r *testRack) Submit(_ context.Context, req api.RunRequest) (api.RunView, e
 	}
 	r.runs[0].Request = req
 	return r.runs[0], nil
+}
+
+func (r *testRack) PutConfig(ctx context.Context, word string, c api.NodeConfig) (api.ConfigView, error) {
+	n, err := r.Node(ctx, word)
+	if err != nil {
+		return api.ConfigView{}, err
+	}
+	digest, err := c.Digest()
+	if err != nil {
+		return api.ConfigView{}, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.configs == nil {
+		r.configs = map[string]api.ConfigView{}
+	}
+	v := r.configs[n.PrimaryMAC]
+	v.Wanted, v.WantedDigest = &c, digest
+	r.configs[n.PrimaryMAC] = v
+	return v, nil
+}
+
+func (r *testRack) Config(ctx context.Context, word string) (api.ConfigView, error) {
+	n, err := r.Node(ctx, word)
+	if err != nil {
+		return api.ConfigView{}, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.configs[n.PrimaryMAC], nil
 }
 
 func (r *testRack) Runs() []api.RunView {
@@ -175,7 +207,7 @@ func startDaemon(dir string, r *testRack, bus *event.Bus) (socket string, done f
 		return "", nil, err
 	}
 	a := &daemon.API{
-		Path: socket, Operator: r, Orders: r, Images: testImages{r}, Events: bus, Audit: record, Explain: explain, Log: slog.New(slog.DiscardHandler),
+		Path: socket, Operator: r, Orders: r, Configs: r, Images: testImages{r}, Events: bus, Audit: record, Explain: explain, Log: slog.New(slog.DiscardHandler),
 	}
 	if err := a.Listen(ctx); err != nil {
 		cancel()
