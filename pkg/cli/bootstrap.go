@@ -88,8 +88,8 @@ confirmed, or no terminal to ask on; 6 a BMC or server is unreachable; 130 left.
 		Example: `  racker bootstrap --image flatcar_production_image.bin.bz2
   racker bootstrap --image flatcar --onfailure retry --exclude 'node-7 node-9'
   racker bootstrap --image flatcar --onfailure exclude --yes --detach
-  racker bootstrap --provision flatcar --ssh-key ~/.ssh/id_ed25519.pub --ip-addrs addresses.ini
-  racker bootstrap --provision flatcar --config ~/flatcar-container-linux`,
+  racker bootstrap --provision flatcar --ssh-key key.pub --ip-addrs rack.ini
+  racker bootstrap --provision flatcar --config flatcar-container-linux`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.JSON, o.Config, o.commandLine = env.JSON, env.takeConfigFolder(), strings.Join(env.words, " ")
 			o.Given, o.SudoUser = cmd.Flags().Changed, env.sudoUser
