@@ -135,7 +135,7 @@ func (r *reader) sshKeys(n *yaml.Node, path string) []sshKey {
 
 func (r *reader) console(n *yaml.Node, path string) *string {
 	text, ok := r.text(n, path)
-	if !ok || !r.kernelWord(n, path, text) {
+	if !ok || text != "" && !r.kernelWord(n, path, text) {
 		return nil
 	}
 	text = strings.TrimPrefix(text, "console=")
