@@ -36,6 +36,8 @@ type bootstrapOptions struct {
 	SudoUser string
 	Ports    config.Ports
 	Logs     string
+	// Names has this machine know the nodes by name and host key; nil leaves it as it is. folder is the cluster's.
+	Names func(ctx context.Context, folder string)
 	// Given reports whether a flag was given, for what a run in progress is compared with.
 	Given func(flag string) bool
 
@@ -64,6 +66,7 @@ type bootstrapOptions struct {
 
 func newBootstrapCmd(env *Env) *cobra.Command {
 	o := &bootstrapOptions{IO: env.IO, Now: time.Now, Take: env.interrupts.take, Daemon: func() (provisioner, error) { return env.client() }}
+	o.Names = env.namesAfter
 	o.Home = func() (string, error) { return operatorHome(env.sudoUser) }
 	cmd := &cobra.Command{
 		Use:   "bootstrap",

@@ -31,6 +31,7 @@ func (o *bootstrapOptions) run(ctx context.Context) error {
 	}
 	if v.State == runDone && !v.Changed {
 		fmt.Fprintln(o.IO.Err, "All servers are as ordered: nothing was done")
+		o.names(ctx)
 		return finish(o.IO, &v, o.Now(), o.JSON)
 	}
 	fmt.Fprintf(o.IO.Err, "Run %s\n", v.ID)
@@ -46,7 +47,15 @@ func (o *bootstrapOptions) follow(ctx context.Context, d runKeeper, v api.RunVie
 	if err != nil {
 		return err
 	}
+	o.names(ctx)
 	return finish(o.IO, &v, o.Now(), o.JSON)
+}
+
+// names has this machine know the nodes, once they are what they are.
+func (o *bootstrapOptions) names(ctx context.Context) {
+	if o.Names != nil {
+		o.Names(ctx, o.Config)
+	}
 }
 
 // validate finds what is wrong with the flags, and what could never be asked, before anything is touched.

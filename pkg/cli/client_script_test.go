@@ -26,6 +26,8 @@ import (
 //	submitted FILE          what was submitted last is written to FILE as JSON
 //	configs MAC FILE        what was declared of a node last is written to FILE as JSON
 //	orders FILE             the orders to single nodes so far are those in FILE
+//
+// and the condition [root].
 func TestClientScripts(t *testing.T) {
 	t.Parallel()
 	racks := &scriptRacks{racks: map[*testscript.TestScript]*testRack{}}
@@ -37,7 +39,13 @@ func TestClientScripts(t *testing.T) {
 			env.Setenv("RACKER_SOCKET", filepath.Join(env.WorkDir, "racker.sock"))
 			settings := filepath.Join(env.WorkDir, ".racker.yaml")
 			env.Setenv("RACKER_CONFIG", settings)
-			return os.WriteFile(settings, nil, 0o600)
+			return os.WriteFile(settings, []byte(namesNowhere), 0o600)
+		},
+		Condition: func(name string) (bool, error) {
+			if name != "root" {
+				return false, fmt.Errorf("condition %q", name)
+			}
+			return os.Geteuid() == 0, nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"code": code, "daemon": racks.daemon, "submitted": racks.request,

@@ -34,9 +34,10 @@ type testRack struct {
 	orders    []string // to single nodes, as they came
 	oem       string   // directory of the nodes.csv that a reload reads
 
-	configs   map[string]api.ConfigView // by primary MAC
+	configs map[string]api.ConfigView // by primary MAC
 
 	noMicrokernel bool
+	rotating      bool
 }
 
 // testTime is when everything in the test rack happened.
@@ -207,7 +208,7 @@ func startDaemon(dir string, r *testRack, bus *event.Bus) (socket string, done f
 		return "", nil, err
 	}
 	a := &daemon.API{
-		Path: socket, Operator: r, Orders: r, Configs: r, Images: testImages{r}, Events: bus, Audit: record, Explain: explain, Log: slog.New(slog.DiscardHandler),
+		Path: socket, Operator: r, Orders: r, Keys: r, Configs: r, Images: testImages{r}, Events: bus, Audit: record, Explain: explain, Log: slog.New(slog.DiscardHandler),
 	}
 	if err := a.Listen(ctx); err != nil {
 		cancel()

@@ -44,6 +44,9 @@ func withCode(code int, err error) error {
 	return &exitError{err: err, code: code}
 }
 
+// errSilent says nothing more: a program that racker ran has said it.
+var errSilent = errors.New("")
+
 // withHint adds the next command to try; nil stays nil.
 func withHint(err error, hint string) error {
 	if err == nil {
@@ -147,6 +150,9 @@ type errorLine struct {
 // parsed because what came before it is wrong.
 func (e *Env) report(ctx context.Context, err error, words []string) int {
 	code, message, found := exitCode(ctx, err), err.Error(), hints(err)
+	if errors.Is(err, errSilent) {
+		return code
+	}
 	if code == codeInterrupted && givenCode(err) == codeOK {
 		message = "interrupted"
 	}

@@ -23,6 +23,7 @@ type nodeAddOptions struct {
 	Primary, BMC, Secondary, BMCAddress string
 	Row                                 rack.Node // the other values
 	JSON                                bool
+	Names                               func(ctx context.Context, folder string) // has this machine know the nodes; nil does not
 }
 
 // editedRow is what became of a row of nodes.csv, as JSON.
@@ -35,6 +36,7 @@ type editedRow struct {
 
 func newNodeAddCmd(env *Env) *cobra.Command {
 	o := &nodeAddOptions{IO: env.IO, Settings: env.Settings, Nodes: func() (rowKeeper, error) { return env.client() }}
+	o.Names = env.namesAfter
 	cmd := &cobra.Command{
 		Use:   "add --primary MAC --bmc MAC",
 		Short: "Add a server to nodes.csv and to the rack",
@@ -139,6 +141,9 @@ func (o *nodeAddOptions) run(ctx context.Context) error {
 	}
 	if err := f.put(ctx, d, text); err != nil {
 		return err
+	}
+	if o.Names != nil {
+		o.Names(ctx, "")
 	}
 	return o.answer(ctx, d, f, n.Primary, !there)
 }

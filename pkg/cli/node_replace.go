@@ -27,10 +27,12 @@ type nodeReplaceOptions struct {
 	Word                    string
 	Primary, BMC, Secondary string
 	JSON                    bool
+	Names                   func(ctx context.Context, folder string) // has this machine know the nodes; nil does not
 }
 
 func newNodeReplaceCmd(env *Env) *cobra.Command {
 	o := &nodeReplaceOptions{IO: env.IO, Settings: env.Settings, Nodes: func() (replacer, error) { return env.client() }}
+	o.Names = env.namesAfter
 	cmd := &cobra.Command{
 		Use:   "replace NODE",
 		Short: "Give a node new hardware: a mainboard, a BMC or a NIC",
@@ -117,6 +119,9 @@ func (o *nodeReplaceOptions) replace(ctx context.Context, d replacer, f *nodesFi
 	v, err := f.shown(ctx, d, set.Primary)
 	if err != nil {
 		return err
+	}
+	if o.Names != nil {
+		o.Names(ctx, "")
 	}
 	return o.answer(&v, f.path, noted.Changed || string(text) != string(f.text))
 }

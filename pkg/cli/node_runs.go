@@ -20,10 +20,12 @@ type nodeRunsOptions struct {
 	Words        []string
 	Wait, Detach bool
 	json         func() bool
+	names        func(ctx context.Context, folder string) // has this machine know the nodes; nil does not
 }
 
 func (o *nodeRunsOptions) setUp(env *Env, cmd *cobra.Command) {
 	o.IO, o.Now, o.Take, o.json = env.IO, time.Now, env.interrupts.take, func() bool { return env.JSON }
+	o.names = env.namesAfter
 	cmd.Flags().BoolVar(&o.Wait, "wait", false, "follow to the end (default)")
 	cmd.Flags().BoolVar(&o.Detach, "detach", false, "print the IDs of the runs and leave them to the daemon")
 }
@@ -80,6 +82,9 @@ func (o *nodeRunsOptions) follow(ctx context.Context, d runKeeper, runs []api.Ru
 	v, err := newFollower(o.IO, keeper, o.Now, o.Take).follow(ctx, v)
 	if err != nil {
 		return err
+	}
+	if o.names != nil {
+		o.names(ctx, "")
 	}
 	return finish(o.IO, &v, o.Now(), o.json())
 }

@@ -42,6 +42,8 @@ func newRootCmd(env *Env) *cobra.Command {
 		newEventsCmd(env),
 		newNodeCmd(env),
 		newRunCmd(env),
+		newSSHCmd(env),
+		newKeyCmd(env),
 		newImageCmd(env),
 		newMicrokernelCmd(env),
 		newServeCmd(env),

@@ -61,6 +61,9 @@ func coreKeys() []key {
 		span("deadlines.retry", 0, time.Hour, func(s *Settings) *time.Duration { return &s.Deadlines.Retry }),
 		span("limits.power_interval", 0, time.Minute, func(s *Settings) *time.Duration { return &s.Limits.PowerInterval }),
 		count("limits.image_streams", 10000, func(s *Settings) *int { return &s.Limits.ImageStreams }),
+		choice("sntp", func(s *Settings) *SNTPMode { return &s.SNTP }, SNTPAuto, SNTPOff),
+		text("names.hosts", func(s *Settings) *string { return &s.Names.Hosts }),
+		text("names.known_hosts", func(s *Settings) *string { return &s.Names.KnownHosts }),
 		choice("log.level", func(s *Settings) *LogLevel { return &s.Log.Level }, LogDebug, LogInfo, LogWarn, LogError),
 		choice("log.format", func(s *Settings) *LogFormat { return &s.Log.Format }, LogAuto, LogText, LogJSON),
 	}

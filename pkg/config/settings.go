@@ -36,6 +36,9 @@ type Settings struct {
 	Deadlines Deadlines
 	Limits    Limits
 	Image     Image
+	// SNTP says whether racker tells the nodes the time.
+	SNTP  SNTPMode
+	Names Names
 
 	// Origin tells by the name of a setting (internal.interface) what set it; nothing means the default.
 	Origin map[string]string
@@ -47,6 +50,12 @@ type Internal struct {
 	Interface string
 	// Prefix is between /16 and /26.
 	Prefix netip.Prefix
+}
+
+// Names are the files of this machine in which the commands of root keep the nodes' names and host keys; "" for none.
+type Names struct {
+	Hosts      string // as hosts(5)
+	KnownHosts string // as sshd(8) has it
 }
 
 // BMC says how BMCs get their addresses.
@@ -103,6 +112,15 @@ const (
 	DHCPFull  DHCPMode = "full"
 	DHCPProxy DHCPMode = "proxy"
 	DHCPOff   DHCPMode = "off"
+)
+
+// SNTPMode says whether racker serves the time on the internal network.
+type SNTPMode string
+
+// Modes of SNTP: unless another program has the port, or never.
+const (
+	SNTPAuto SNTPMode = "auto"
+	SNTPOff  SNTPMode = "off"
 )
 
 // BMCMode says where the addresses of BMCs come from.
@@ -165,6 +183,8 @@ func Default() Settings {
 			Agent: 5 * time.Minute, Stalled: 5 * time.Minute, Boot: 15 * time.Minute, Retry: 5 * time.Second,
 		},
 		Image:  defaultImage(),
+		SNTP:   SNTPAuto,
+		Names:  Names{Hosts: "/etc/hosts", KnownHosts: "/etc/ssh/ssh_known_hosts"},
 		Limits: Limits{PowerInterval: 100 * time.Millisecond, ImageStreams: 64},
 	}
 }

@@ -17,7 +17,9 @@ import (
 func (f Folder) Environment(env []string) []string {
 	out := slices.Clone(env)
 	type variable struct{ name, value string }
-	variables := []variable{{"RACKER_OEM_DIR", f.OEM()}, {"RACKER_STATE_DIR", f.State()}, {"RACKER_SOCKET", f.Socket()}}
+	variables := []variable{{"RACKER_OEM_DIR", f.OEM()}, {"RACKER_STATE_DIR", f.State()}, {"RACKER_SOCKET", f.Socket()},
+		// The management node has the file system of this machine, whose own names are none of its business.
+		{"RACKER_NAMES_HOSTS", f.join("hosts")}, {"RACKER_NAMES_KNOWN_HOSTS", f.join("known_hosts")}}
 	if _, err := os.Stat(f.Config()); err == nil {
 		variables = append(variables, variable{"RACKER_CONFIG", f.Config()})
 	}

@@ -59,7 +59,8 @@ func TestCleanKeepsWhatIsTheUsers(t *testing.T) {
 
 func TestEnvironment(t *testing.T) {
 	got := Folder("/r").Environment([]string{"A=1", "RACKER_STATE_DIR=/mine", "RACKER_SIM_DIR=/other"})
-	want := []string{"A=1", "RACKER_STATE_DIR=/mine", "RACKER_OEM_DIR=/r/oem", "RACKER_SOCKET=/r/racker.sock", "RACKER_SIM_DIR=/r"}
+	want := []string{"A=1", "RACKER_STATE_DIR=/mine", "RACKER_OEM_DIR=/r/oem", "RACKER_SOCKET=/r/racker.sock",
+		"RACKER_NAMES_HOSTS=/r/hosts", "RACKER_NAMES_KNOWN_HOSTS=/r/known_hosts", "RACKER_SIM_DIR=/r"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("environment (-want +got):\n%s", diff)
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/racker-project/racker/pkg/image"
 	"github.com/racker-project/racker/pkg/netif"
 	"github.com/racker-project/racker/pkg/provision"
+	"github.com/racker-project/racker/pkg/sntpd"
 	"github.com/racker-project/racker/pkg/store"
 	"github.com/racker-project/racker/pkg/tftpd"
 	"github.com/racker-project/racker/pkg/timeline"
@@ -126,6 +127,13 @@ func (s *site) components(ctx context.Context) ([]daemon.Component, error) {
 	if err != nil {
 		return nil, err
 	}
+	sntp, err := s.sntp()
+	if err != nil {
+		return nil, err
+	}
+	if sntp != nil {
+		parts = append(parts, daemon.Component{Name: "SNTP", Listen: sntp.Listen, Run: sntp.Run})
+	}
 	parts = append(parts, daemon.Component{Name: "TFTP", Listen: s.named(tftp.Listen, "udp", s.Settings.Ports.TFTP), Run: tftp.Run})
 	http, err := s.http(seen)
 	if err != nil {
@@ -196,6 +204,15 @@ func (s *site) dhcp(w watcher) (*dhcpd.Server, error) {
 		Interface: s.iface, Server: plan.Server(), Prefix: plan.Prefix, PoolFirst: first, PoolLast: last,
 		HTTPPort: s.Settings.Ports.HTTP, Port: s.Settings.Ports.DHCP, ChainAlways: s.Settings.ChainIPXE == config.ChainAlways,
 	}, directory{s.machine}, pool{s.store}, w, s.payload.programs, s.Log)
+}
+
+// sntp tells the nodes the time; nil when the site wants it otherwise.
+func (s *site) sntp() (*sntpd.Server, error) {
+	if s.Settings.SNTP == config.SNTPOff {
+		return nil, nil
+	}
+	plan := s.machine.Plan()
+	return sntpd.New(sntpd.Config{Interface: s.iface, Server: plan.Server(), Prefix: plan.Prefix, Optional: true}, s.Log)
 }
 
 func (s *site) http(seen fetches) (*bootd.Server, error) {
