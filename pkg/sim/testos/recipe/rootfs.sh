@@ -20,7 +20,7 @@ make_rootfs() {
   step packages
   in_root apt-get -q update
   in_root apt-get -q -y -o DPkg::Options::=--force-unsafe-io install \
-    dracut-core ignition openssh-server systemd-resolved libnss-resolve iproute2 iputils-ping curl \
+    dracut-core ignition openssh-server systemd-resolved systemd-timesyncd libnss-resolve iproute2 iputils-ping curl nftables \
     gdisk dosfstools e2fsprogs btrfs-progs zstd
   use_host_resolver "$root"
   local kernel

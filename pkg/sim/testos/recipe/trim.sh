@@ -44,7 +44,7 @@ trim_units() {
     systemd-hostnamed.service systemd-journald-dev-log.socket systemd-journald.service systemd-journald.socket systemd-logind.service
     systemd-machine-id-commit.service systemd-network-generator.service systemd-networkd-wait-online.service
     systemd-networkd-wait-online@.service systemd-networkd.service systemd-networkd.socket systemd-poweroff.service
-    systemd-random-seed.service systemd-reboot.service systemd-resolved.service systemd-sysctl.service
+    systemd-random-seed.service systemd-reboot.service systemd-resolved.service systemd-sysctl.service systemd-timesyncd.service
     systemd-tmpfiles-setup-dev.service systemd-tmpfiles-setup.service systemd-udev-settle.service systemd-udev-trigger.service
     systemd-udevd-control.socket systemd-udevd-kernel.socket systemd-udevd.service systemd-user-sessions.service
     testos-first-boot.service time-set.target time-sync.target timers.target umount.target user.slice '
