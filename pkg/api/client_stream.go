@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"iter"
 	"net/http"
@@ -65,43 +64,5 @@ func (c *Client) Stream(ctx context.Context, q EventQuery) iter.Seq2[event.Event
 				return
 			}
 		}
-	}
-}
-
-// ImageAdd says what becomes of a file that is sent: the query of POST /v1/images.
-type ImageAdd struct {
-	Name    string // empty lets the daemon make one
-	SHA256  string // of the file, lower-case hex; empty means not known
-	Profile string // its kind; empty lets its partitions tell
-}
-
-// AddImage sends the file of an image. Progress gets the bytes that the daemon has read so far.
-func (c *Client) AddImage(ctx context.Context, add ImageAdd, body io.Reader, progress func(read int64)) (ImageView, error) {
-	q := url.Values{}
-	for name, value := range map[string]string{"name": add.Name, "sha256": add.SHA256, "profile": add.Profile} {
-		if value != "" {
-			q.Set(name, value)
-		}
-	}
-	resp, err := c.do(ctx, http.MethodPost, "/v1/images?"+q.Encode(), body, "application/octet-stream")
-	if err != nil {
-		return ImageView{}, err
-	}
-	defer resp.Body.Close()
-	for dec := json.NewDecoder(resp.Body); ; {
-		var line ImageAddLine
-		if err := dec.Decode(&line); err != nil {
-			return ImageView{}, fmt.Errorf("add image: %w", c.explain(err))
-		}
-		switch {
-		case line.Error != nil:
-			if line.Error.Code == 0 {
-				line.Error.Code = exitFailed
-			}
-			return ImageView{}, line.Error
-		case line.Image != nil:
-			return *line.Image, nil
-		}
-		progress(line.Read)
 	}
 }

@@ -187,7 +187,20 @@ func (r testImages) Add(_ context.Context, add api.ImageAdd, in io.Reader, progr
 	return img, nil
 }
 
-func (r testImages) Remove(_ context.Context, id string) error {
+// AddSigned, Verify and Change are tried on a real library, by TestImageScripts.
+func (r testImages) AddSigned(context.Context, api.ImageAdd, api.ImageParts, io.Reader, func(string, int64)) (api.ImageView, error) {
+	return api.ImageView{}, errors.ErrUnsupported
+}
+
+func (r testImages) Verify(context.Context, string, func(int64)) (api.ImageView, error) {
+	return api.ImageView{}, errors.ErrUnsupported
+}
+
+func (r testImages) Change(context.Context, string, api.ImageChange) (api.ImageView, error) {
+	return api.ImageView{}, errors.ErrUnsupported
+}
+
+func (r testImages) Remove(_ context.Context, id string, _ bool) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	i := slices.IndexFunc(r.images, func(img api.ImageView) bool { return img.ID == id || img.Name == id })

@@ -7,6 +7,6 @@ func newImageCmd(env *Env) *cobra.Command {
 		Use:   "image",
 		Short: "Keep the OS images that servers are installed with",
 	}
-	cmd.AddCommand(newImageAddCmd(env), newImageListCmd(env), newImageRemoveCmd(env))
+	cmd.AddCommand(newImageAddCmd(env), newImageListCmd(env), newImagePullCmd(env), newImageVerifyCmd(env), newImageRemoveCmd(env), newImageGCCmd(env))
 	return cmd
 }

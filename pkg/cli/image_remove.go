@@ -26,10 +26,11 @@ func newImageRemoveCmd(env *Env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "remove IMAGE",
 		Short: "Remove an image",
-		Long: `remove deletes an image from the daemon's library. IMAGE is its name or ID. Installed servers are not touched.
+		Long: `remove deletes an image from the daemon's library. IMAGE is its name or ID. One that a run, an order or a declared config
+needs stays, and what needs it is named. Installed servers are not touched.
 
 Exit codes: 0 ok; 1 failed, or no daemon answers; 2 usage, or no such image.`,
-		Example: "  racker image remove flatcar-4230.2.1",
+		Example: "  racker image remove flatcar-4593.2.5",
 		Args:    oneWord("IMAGE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.JSON, o.Word = env.JSON, args[0]

@@ -115,10 +115,26 @@ func (s *imageSender) find(ctx context.Context, f *os.File, size int64) (img api
 	if sum, err = s.digest(ctx, f, filepath.Base(f.Name()), size); err != nil {
 		return img, "", fmt.Errorf("image %s: %w", f.Name(), err)
 	}
-	if i := slices.IndexFunc(held, func(img api.ImageView) bool { return img.SHA256 == sum }); i >= 0 {
+	if i := slices.IndexFunc(held, func(img api.ImageView) bool { return img.SHA256 == sum || img.FileSHA256 == sum }); i >= 0 {
 		img = held[i]
 	}
 	return img, sum, nil
+}
+
+// hold compares a file with the digest that it should have, and goes back to its beginning.
+func (s *imageSender) hold(ctx context.Context, f *os.File, want string, size int64) error {
+	defer s.line.clear()
+	sum, err := s.digest(ctx, f, filepath.Base(f.Name()), size)
+	if err == nil && sum != want {
+		err = fmt.Errorf("its SHA-256 is %s, want %s", sum, want)
+	}
+	if err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return fmt.Errorf("image %s: %w", f.Name(), err)
+	}
+	return nil
 }
 
 // digest reads the file once; it is the SHA-256 of the image itself where that is not compressed.

@@ -41,6 +41,7 @@ type API struct {
 
 	Operator Operator
 	Images   Images
+	Pulls    Pulls // nil: nothing is fetched
 	Events   Events
 	Orders   Orders  // nil: orders to nodes, and answers, are refused
 	Configs  Configs // nil: none is taken or given

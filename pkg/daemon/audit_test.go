@@ -113,7 +113,7 @@ type fills struct {
 	books *book
 }
 
-func (f fills) Remove(context.Context, string) error {
+func (f fills) Remove(context.Context, string, bool) error {
 	f.books.fill(true)
 	return nil
 }

@@ -104,12 +104,66 @@ func (clerk) List(context.Context) ([]api.ImageView, error) {
 	return []api.ImageView{{ID: "abc", Name: "os", Added: time.Unix(0, 0).UTC()}}, nil
 }
 
-func (clerk) Remove(_ context.Context, id string) error {
+func (clerk) Remove(_ context.Context, id string, _ bool) error {
 	if id == "x" {
 		return &api.Error{Message: "in use", Code: 5}
 	}
 	return nil
 }
+
+func (clerk) AddSigned(_ context.Context, add api.ImageAdd, p api.ImageParts, r io.Reader, progress func(string, int64)) (api.ImageView, error) {
+	n, err := io.Copy(io.Discard, r)
+	if err != nil {
+		return api.ImageView{}, err
+	}
+	progress(api.PullVerifies, n)
+	if string(p.Signature) != "signed" {
+		return api.ImageView{}, errAbsent
+	}
+	return api.ImageView{Name: add.Name, RawSize: n, Version: string(p.Version), Channel: p.Channel, Arch: p.Arch}, nil
+}
+
+func (clerk) Verify(_ context.Context, id string, progress func(int64)) (api.ImageView, error) {
+	if id == "x" {
+		return api.ImageView{}, errAbsent
+	}
+	progress(7)
+	return api.ImageView{Name: id}, nil
+}
+
+func (clerk) Change(_ context.Context, id string, c api.ImageChange) (api.ImageView, error) {
+	if id == "x" {
+		return api.ImageView{}, errAbsent
+	}
+	return api.ImageView{Name: id, Profile: c.Profile}, nil
+}
+
+// fetcher takes orders to fetch.
+type fetcher struct{}
+
+func pullView(id string) api.PullView {
+	return api.PullView{ID: id, What: "flatcar", State: api.PullRunning, Stage: api.PullFetches, Done: 1, Total: 2, Order: api.ImagePull{OS: "flatcar"}}
+}
+
+func (fetcher) Order(_ context.Context, o api.ImagePull) (api.PullView, error) {
+	if o.OS != "flatcar" {
+		return api.PullView{}, errAbsent
+	}
+	return pullView("p"), nil
+}
+
+func (fetcher) List(context.Context) ([]api.PullView, error) {
+	return []api.PullView{pullView("p")}, nil
+}
+
+func (fetcher) Get(_ context.Context, id string) (api.PullView, error) {
+	if id == "x" {
+		return api.PullView{}, errAbsent
+	}
+	return pullView(id), nil
+}
+
+func (f fetcher) Cancel(ctx context.Context, id string) (api.PullView, error) { return f.Get(ctx, id) }
 
 func (clerk) Add(_ context.Context, add api.ImageAdd, r io.Reader, progress func(int64)) (api.ImageView, error) {
 	n, err := io.Copy(io.Discard, r)
@@ -240,7 +294,7 @@ func (b *book) fill(full bool) {
 
 func newAPI(path string, bus Events) *API {
 	return &API{
-		Path: path, Operator: clerk{}, Images: clerk{}, Orders: clerk{}, Configs: clerk{}, Changes: clerk{}, Keys: clerk{}, State: clerk{}, Audit: &book{}, Events: bus,
+		Path: path, Operator: clerk{}, Images: clerk{}, Pulls: fetcher{}, Orders: clerk{}, Configs: clerk{}, Changes: clerk{}, Keys: clerk{}, State: clerk{}, Audit: &book{}, Events: bus,
 		Log: slog.New(slog.DiscardHandler), Version: "1.2.3",
 		Explain: func(err error) *api.Error {
 			if errors.Is(err, errAbsent) {

@@ -53,7 +53,21 @@ type Images interface {
 	List(ctx context.Context) ([]api.ImageView, error)
 	// Add reads a file of any supported compression.
 	Add(ctx context.Context, add api.ImageAdd, r io.Reader, progress func(read int64)) (api.ImageView, error)
-	Remove(ctx context.Context, id string) error
+	// AddSigned reads a file and takes nothing of it before its signature is verified.
+	AddSigned(ctx context.Context, add api.ImageAdd, parts api.ImageParts, r io.Reader, progress func(stage string, done int64)) (api.ImageView, error)
+	// Verify compares all of an image with its digests.
+	Verify(ctx context.Context, id string, progress func(read int64)) (api.ImageView, error)
+	Change(ctx context.Context, id string, c api.ImageChange) (api.ImageView, error)
+	// Remove deletes an image that no order needs; with unused only one that nothing needs.
+	Remove(ctx context.Context, id string, unused bool) error
+}
+
+// Pulls fetches images.
+type Pulls interface {
+	Order(ctx context.Context, o api.ImagePull) (api.PullView, error)
+	List(ctx context.Context) ([]api.PullView, error)
+	Get(ctx context.Context, id string) (api.PullView, error)
+	Cancel(ctx context.Context, id string) (api.PullView, error)
 }
 
 // Events is the stream of what happens.

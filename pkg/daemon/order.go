@@ -39,6 +39,13 @@ func (a *API) keys() (Keys, error) {
 
 func (a *API) library() (Images, error) { return a.Images, nil }
 
+func (a *API) pulls() (Pulls, error) {
+	if a.Pulls == nil {
+		return nil, &api.Error{Message: "this daemon fetches no images", Code: 1, Status: http.StatusServiceUnavailable}
+	}
+	return a.Pulls, nil
+}
+
 // bodied serves an order with the JSON of a B as its body, to whom the wildcard of the path names.
 func bodied[D, B, V any](a *API, to desk[D], wildcard string, do func(D, context.Context, string, B) (V, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {

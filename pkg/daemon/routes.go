@@ -52,6 +52,21 @@ func (a *API) lookRoutes(m *meter) []route {
 			return k.Key(ctx)
 		})},
 		get("/v1/images", func(r *http.Request) (any, error) { return a.Images.List(r.Context()) }),
+		{method: http.MethodGet, path: "/v1/images/{image}/verify", serve: a.verifyImage},
+		get("/v1/pulls", func(r *http.Request) (any, error) {
+			p, err := a.pulls()
+			if err != nil {
+				return nil, err
+			}
+			return p.List(r.Context())
+		}),
+		get("/v1/pulls/{pull}", func(r *http.Request) (any, error) {
+			p, err := a.pulls()
+			if err != nil {
+				return nil, err
+			}
+			return p.Get(r.Context(), r.PathValue("pull"))
+		}),
 		get("/v1/audit", func(r *http.Request) (any, error) {
 			if a.Audit == nil {
 				return api.AuditView{Entries: []api.AuditEntry{}}, nil
@@ -92,7 +107,11 @@ func (a *API) orderRoutes() []route {
 			return k.RotateKey(ctx)
 		})),
 		{method: http.MethodPost, path: "/v1/images", serve: a.addImage, streams: true},
-		{method: http.MethodDelete, path: "/v1/images/{image}", serve: plain(a, a.library, "image",
-			func(i Images, ctx context.Context, id string) (struct{}, error) { return struct{}{}, i.Remove(ctx, id) })},
+		{method: http.MethodDelete, path: "/v1/images/{image}", serve: a.removeImage},
+		{method: http.MethodPatch, path: "/v1/images/{image}", serve: bodied(a, a.library, "image", Images.Change)},
+		post("/v1/pulls", bodied(a, a.pulls, "", func(p Pulls, ctx context.Context, _ string, o api.ImagePull) (api.PullView, error) {
+			return p.Order(ctx, o)
+		})),
+		post("/v1/pulls/{pull}/cancel", plain(a, a.pulls, "pull", Pulls.Cancel)),
 	}
 }

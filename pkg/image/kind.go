@@ -65,7 +65,7 @@ func look(raw *Raw, profiles Profiles) (kind, error) {
 	if err != nil && !errors.Is(err, ErrNoGPT) && !errors.Is(err, ErrGPT) {
 		return kind{}, err
 	}
-	k := kind{}
+	k := kind{arch: findArch(raw, parts)}
 	if profiles != nil {
 		k.profile = profiles.Guess(parts).Name
 	}
@@ -94,14 +94,21 @@ func (l *Library) recognise(dir string, m *Manifest, o *AddOptions) error {
 		return err
 	}
 	m.Profile, m.Arch = k.profile, k.arch
+	if o.Profile != "" {
+		m.Profile = o.Profile
+	}
+	if known != nil {
+		p, err := known.Get(m.Profile)
+		if err != nil {
+			return err
+		}
+		m.MinDisk = max(m.MinDisk, p.MinDisk)
+	}
 	if o.Arch != "" && k.arch != "" && k.arch != o.Arch {
 		return fmt.Errorf("%w: the image is for %s, expected %s", ErrArch, k.arch, o.Arch)
 	}
 	if m.Arch == "" {
 		m.Arch = o.Arch
-	}
-	if o.Profile != "" {
-		m.Profile = o.Profile
 	}
 	return nil
 }

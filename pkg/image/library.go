@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -45,6 +46,7 @@ var (
 type Library struct {
 	dir      string
 	profiles func() Profiles // may be nil
+	changes  sync.Mutex      // held by Change
 }
 
 // Open makes the directory when it is missing, removes what a killed Add left in it, and gives the library.

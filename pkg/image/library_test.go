@@ -50,7 +50,7 @@ func TestAddEachFormat(t *testing.T) {
 				if read != int64(len(file)) {
 					t.Errorf("%s: progress ended at %d of %d", what, read, len(file))
 				}
-				if err := l.Verify(t.Context(), "flatcar"); err != nil {
+				if _, err := l.Verify(t.Context(), "flatcar", nil); err != nil {
 					t.Errorf("%s: %v", what, err)
 				}
 			}
@@ -261,7 +261,7 @@ func TestVerifyFinds(t *testing.T) {
 		if err := spoil(l.Dir(m.ID), m); err != nil {
 			t.Fatal(err)
 		}
-		if err := l.Verify(t.Context(), m.ID); !errors.Is(err, ErrDigest) {
+		if _, err := l.Verify(t.Context(), m.ID, nil); !errors.Is(err, ErrDigest) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -13,25 +13,26 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// Verify reads a kept image, by ID or name, and compares every chunk and the whole raw image with their digests. Its
-// errors match ErrNotFound, ErrAmbiguous, ErrManifest or ErrDigest.
-func (l *Library) Verify(ctx context.Context, idOrName string) (err error) {
-	m, err := l.Get(ctx, idOrName)
+// Verify reads a kept image, by ID or name, compares every chunk and the whole raw image with their digests, and gives its
+// manifest. progress, when not nil, hears how many bytes of the stored data were read. Errors match ErrNotFound, ErrAmbiguous,
+// ErrManifest or ErrDigest.
+func (l *Library) Verify(ctx context.Context, idOrName string, progress func(read int64)) (m *Manifest, err error) {
+	m, err = l.Get(ctx, idOrName)
 	if err != nil {
-		return fmt.Errorf("verify: %w", err)
+		return nil, fmt.Errorf("verify: %w", err)
 	}
 	f, err := os.Open(filepath.Join(l.Dir(m.ID), DataFile))
 	if err != nil {
-		return fmt.Errorf("verify image %s: %w", m.ID, err)
+		return nil, fmt.Errorf("verify image %s: %w", m.ID, err)
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	if err := verify(ctx, f, m); err != nil {
-		return fmt.Errorf("verify image %s: %w", m.ID, err)
+	if err := verify(ctx, f, m, progress); err != nil {
+		return nil, fmt.Errorf("verify image %s: %w", m.ID, err)
 	}
-	return nil
+	return m, nil
 }
 
-func verify(ctx context.Context, f *os.File, m *Manifest) error {
+func verify(ctx context.Context, f *os.File, m *Manifest, progress func(int64)) error {
 	st, err := f.Stat()
 	if err != nil {
 		return err
@@ -63,6 +64,9 @@ func verify(ctx context.Context, f *os.File, m *Manifest) error {
 		}
 		whole.Write(raw)
 		at = c.Offset + c.Length
+		if progress != nil {
+			progress(c.Stored + c.Size)
+		}
 	}
 	if err := hashZeroes(ctx, whole, m.RawSize-at); err != nil {
 		return err

@@ -182,7 +182,6 @@ func (m *Machine) job(ctx context.Context, n *rack.Node, rec *Record) (*api.Job,
 	if job.Disk, job.Erase, err = m.diskOrder(ctx, n, rec, m.run(rec.Run), rec.Job.Config, man); err != nil {
 		return nil, err
 	}
-	job.Disk.MinSize = max(job.Disk.MinSize, profile.MinDisk)
 	job.Image = &api.Image{ID: man.ID, Name: man.Name, RawSize: man.RawSize, Data: bootd.AreaImages + "/" + man.ID + "/data.zst",
 		OEMLabel: profile.OEMLabel, KernelFile: profile.Kernel.Name}
 	return job, nil

@@ -179,14 +179,14 @@ func TestImageOfARunStays(t *testing.T) {
 	w, v := waiting(t)
 	m := w.at()
 	remove := func() error { return w.library.Remove(t.Context(), w.image.ID) }
-	if err := m.RemoveImage(w.image.ID, remove); !errors.Is(err, ErrBusy) {
+	if err := m.RemoveImage(t.Context(), w.image, false, remove); !errors.Is(err, ErrBusy) {
 		t.Errorf("%v, want ErrBusy", err)
 	}
 	if _, err := m.Cancel(t.Context(), v.ID); err != nil {
 		t.Fatal(err)
 	}
 	w.wait(v.ID)
-	if err := m.RemoveImage(w.image.ID, remove); err != nil {
+	if err := m.RemoveImage(t.Context(), w.image, false, remove); err != nil {
 		t.Error(err)
 	}
 }

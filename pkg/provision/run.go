@@ -216,33 +216,6 @@ func (m *Machine) trim(ctx context.Context) error {
 	return nil
 }
 
-// RemoveImage calls remove unless a run or a node needs the image; no run begins meanwhile.
-func (m *Machine) RemoveImage(id string, remove func() error) error {
-	m.submits.Lock()
-	defer m.submits.Unlock()
-	if err := m.ImageInUse(id); err != nil {
-		return err
-	}
-	return remove()
-}
-
-// ImageInUse gives an error that names the run or the node which needs the image, nil when none does.
-func (m *Machine) ImageInUse(id string) error {
-	for _, r := range m.open() {
-		if r.needs(id) {
-			return fmt.Errorf("image %s is in use by %s: %w", id, r.ID, ErrBusy)
-		}
-	}
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	for _, e := range m.nodes {
-		if r := e.rec.Load(); r.Job != nil && r.Job.Image == id {
-			return fmt.Errorf("image %s is in use by the order for %s: %w", id, r.MAC, ErrBusy)
-		}
-	}
-	return nil
-}
-
 // published tells who follows that a run changed.
 func (m *Machine) published(id, text string) {
 	m.needs.Events.Publish(event.Event{Kind: event.RunChange, Run: id, Message: "run " + id + " " + text})

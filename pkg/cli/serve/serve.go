@@ -139,9 +139,13 @@ func (s *site) components(ctx context.Context) ([]daemon.Component, error) {
 	if err != nil {
 		return nil, err
 	}
+	pulls, err := newPulls(s.Options, s.library, s.profiles)
+	if err != nil {
+		return nil, err
+	}
 	apiServer := &daemon.API{
 		Path: s.Settings.Socket, Group: api.GroupOrder, ReadGroup: api.GroupRead, Version: version.String(),
-		Operator: s.operator(dhcp), Images: images{library: s.library, profiles: s.profiles, remove: s.machine.RemoveImage},
+		Operator: s.operator(dhcp), Images: images{library: s.library, profiles: s.profiles, pulls: pulls, users: s.machine}, Pulls: pulls,
 		State: State(s.store, StatePath(s.Settings)), Orders: s.machine, Changes: s.machine, Configs: s.machine, Keys: s.machine,
 		Audit: s.audit, Events: s.events, Explain: s.Explain, Log: s.Log,
 	}
@@ -149,6 +153,7 @@ func (s *site) components(ctx context.Context) ([]daemon.Component, error) {
 		daemon.Component{Name: "HTTP", Listen: s.named(http.Listen, "tcp", s.Settings.Ports.HTTP, s.Settings.Ports.HTTPS), Run: http.Run},
 		daemon.Component{Name: "API", Listen: apiServer.Listen, Run: apiServer.Run},
 		daemon.Component{Name: "frames", Run: s.frames.Run},
+		daemon.Component{Name: "images", Run: pulls.Run},
 		daemon.Component{Name: "runs", Run: s.machine.Run},
 		daemon.Component{Name: "keys", Run: s.machine.KeepRotating},
 	), nil
@@ -170,10 +175,7 @@ func (s *site) prepare(ctx context.Context) error {
 	if s.authority, err = authority(ctx, s.store); err != nil {
 		return err
 	}
-	if s.profiles, err = openProfiles(s.Settings.Image.Profiles, s.Log); err != nil {
-		return err
-	}
-	if s.library, err = image.Open(filepath.Join(s.Settings.StateDir, "images"), image.WithProfiles(s.profiles.current)); err != nil {
+	if s.library, s.profiles, err = openLibrary(s.Options); err != nil {
 		return err
 	}
 	if s.payload, err = openPayload(s.Settings); err != nil {

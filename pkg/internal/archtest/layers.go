@@ -12,7 +12,7 @@ func layers() map[string]int {
 	return map[string]int{
 		"rack": 0, "event": 0, "config": 0, "stdio": 0, "version": 0, "cluster": 0,
 		"ipxe": 1, "pxe": 1, "lldp": 1, "api": 1,
-		"dhcpd": 2, "tftpd": 2, "bootd": 2, "bmc": 2, "image": 2, "initrd": 2, "ignite": 2, "hwinfo": 2, "systemd": 2,
+		"dhcpd": 2, "tftpd": 2, "bootd": 2, "bmc": 2, "image": 2, "release": 2, "initrd": 2, "ignite": 2, "hwinfo": 2, "systemd": 2,
 		"netif": 2, "store": 2, "audit": 2, "timeline": 2, "update": 2, "kube": 2,
 		"remote": 2, "sntpd": 2,
 		"daemon": 3, "provision": 3, "agent": 3, "sim": 3,
