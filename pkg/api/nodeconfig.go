@@ -89,6 +89,9 @@ type ApplyOrder struct {
 	Cost   string `json:"cost"`   // the most that may be paid: CostLive, CostReboot, CostWipeRoot or CostReinstall
 	// Wipe must be set for CostWipeRoot and CostReinstall: the operator named this node.
 	Wipe bool `json:"wipe,omitempty"`
+	// Health is a command for a shell of the node, run as root after the change until it succeeds, or the time for a boot is
+	// over: then the run fails. Empty for none.
+	Health string `json:"health,omitempty"`
 	// Keep are absolute paths, as extended regular expressions, that survive CostWipeRoot on a system with flatcar-reset.
 	Keep []string `json:"keep,omitempty"`
 }
@@ -96,5 +99,6 @@ type ApplyOrder struct {
 // OSUpgrade updates the OS of a ready node: POST /v1/nodes/ID/os-upgrade -> RunView. The payload must be in the daemon's cache. The
 // new version is put beside the running one, and booted; a node that runs it already is left alone.
 type OSUpgrade struct {
-	Version string `json:"version"` // as 4593.2.5
+	Version string `json:"version"`          // as 4593.2.5
+	Health  string `json:"health,omitempty"` // as in an ApplyOrder
 }

@@ -49,7 +49,7 @@ func TestClientScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"code": code, "daemon": racks.daemon, "submitted": racks.request,
-			"orders": racks.orders, "configs": racks.configs,
+			"orders": racks.orders, "installed": racks.installed, "state": racks.nodeState, "configs": racks.configs,
 		},
 	})
 }

@@ -36,6 +36,7 @@ type testRack struct {
 
 	configs map[string]api.ConfigView // by primary MAC
 
+	applies       applies
 	noMicrokernel bool
 	rotating      bool
 }
@@ -83,6 +84,11 @@ func (r *testRack) Submit(_ context.Context, req api.RunRequest) (api.RunView, e
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.submitted = append(r.submitted, req)
+	for mac := range req.Configs { // the run succeeds, or nobody asks what came of it
+		v := r.configs[mac]
+		v.Applied, v.AppliedDigest = v.Wanted, v.WantedDigest
+		r.configs[mac] = v
+	}
 	if v := r.runs[0]; v.State != runRunning { // as the real one does for what is so already
 		v.Changed, v.Request = false, req
 		return v, nil
@@ -133,6 +139,9 @@ func (r *testRack) Runs() []api.RunView {
 func (r *testRack) RunView(id string) (api.RunView, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if v, ok := r.applies.runs[id]; ok {
+		return v, nil
+	}
 	if len(r.runs) == 0 || r.runs[0].ID != id {
 		return api.RunView{}, fmt.Errorf("%q: %w", id, provision.ErrNoRun)
 	}
@@ -221,7 +230,7 @@ func startDaemon(dir string, r *testRack, bus *event.Bus) (socket string, done f
 		return "", nil, err
 	}
 	a := &daemon.API{
-		Path: socket, Operator: r, Orders: r, Keys: r, Configs: r, Images: testImages{r}, Events: bus, Audit: record, Explain: explain, Log: slog.New(slog.DiscardHandler),
+		Path: socket, Operator: r, Orders: r, Keys: r, Configs: r, Changes: r, Images: testImages{r}, Events: bus, Audit: record, Explain: explain, Log: slog.New(slog.DiscardHandler),
 	}
 	if err := a.Listen(ctx); err != nil {
 		cancel()

@@ -38,6 +38,7 @@ func newRootCmd(env *Env) *cobra.Command {
 	root.AddCommand(
 		newFactoryCmd(env),
 		newBootstrapCmd(env),
+		newApplyCmd(env),
 		newStatusCmd(env),
 		newEventsCmd(env),
 		newNodeCmd(env),

@@ -92,6 +92,8 @@ func explain(err error) *api.Error {
 		e.Hint = "image.key_file in racker.yaml may name a file with the vendor's key"
 	case errors.Is(err, initrd.ErrNotFound):
 		e.Hint = "racker microkernel build"
+	case errors.Is(err, provision.ErrWipe):
+		e.Code = codeNotConfirmed
 	case errors.Is(err, provision.ErrRequest):
 		e.Code = codeUsage
 	case errors.Is(err, store.ErrNoSpace):

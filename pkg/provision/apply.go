@@ -27,6 +27,8 @@ type applying struct {
 	Token string `json:"token,omitempty"`
 	// Keep are the paths that survive the erasure of ROOT.
 	Keep []string `json:"keep,omitempty"`
+	// Health is the command that must succeed in the end.
+	Health string `json:"health,omitempty"`
 	// Version is the OS version that the node is updated to; empty for a config.
 	Version string `json:"version,omitempty"`
 	Reason  string `json:"reason,omitempty"` // why it failed
@@ -43,6 +45,7 @@ const (
 	applyReturn = "return" // the node is waited for
 	applyVerify = "verify" // what was written is read back
 	applyNote   = "note"   // the config is known as applied
+	applyHealth = "health" // the health command succeeds
 	applyDone   = "done"
 )
 
@@ -71,10 +74,10 @@ func (m *Machine) Apply(ctx context.Context, word string, o api.ApplyOrder) (api
 	switch {
 	case cmp.Cost == api.CostReinstall:
 		return m.reinstall(ctx, n, rec, o.Digest)
-	case cmp.Cost == api.CostNothing:
+	case cmp.Cost == api.CostNothing && o.Health == "":
 		return m.applyNothing(ctx, n, o.Digest)
 	}
-	return m.admitApply(ctx, n, &applying{Digest: o.Digest, Cost: cmp.Cost, Step: applyBegin, Keep: o.Keep})
+	return m.admitApply(ctx, n, &applying{Digest: o.Digest, Cost: cmp.Cost, Step: applyBegin, Keep: o.Keep, Health: o.Health})
 }
 
 // appliesTo gives an error when a node is not one whose system racker can change.

@@ -76,7 +76,9 @@ func (m *Machine) applyStep(ctx context.Context, r *runRecord, n *rack.Node, rec
 	case applyVerify:
 		return applyNote, m.verifyNode(ctx, r, n, rec)
 	case applyNote:
-		return applyDone, m.noteApplied(ctx, r, n)
+		return applyHealth, m.noteApplied(ctx, r, n)
+	case applyHealth:
+		return applyDone, m.awaitHealth(ctx, r, n)
 	}
 	return "", &applyError{fmt.Sprintf("the run is at a step %q that this version does not know", a.Step), codeFailed}
 }
@@ -87,6 +89,8 @@ func (a *applying) first() string {
 		return applyUpdate
 	case a.Cost == api.CostWipeRoot:
 		return applyStage
+	case a.Cost == api.CostNothing:
+		return applyNote
 	}
 	return applyChange
 }
@@ -178,25 +182,36 @@ func (r *runRecord) applyVerdict(reached bool) (state string, code int) {
 // applyStages are those of a run that changes one node.
 func applyStages(run *runRecord) []api.Stage {
 	a := run.Apply
-	order := []string{applyBegin, applyChange, applyVerify, applyDone}
+	order := []string{applyBegin, applyChange, applyVerify}
 	names := map[string]string{applyChange: "Change of the running system", applyVerify: "Reading back"}
 	switch {
 	case a.Version != "":
-		order = []string{applyBegin, applyUpdate, applyReturn, applyVerify, applyDone}
+		order = []string{applyBegin, applyUpdate, applyReturn, applyVerify}
 		names[applyUpdate], names[applyReturn] = "OS update beside the running system", "Reboot"
 	case a.Cost == api.CostReboot:
-		order = []string{applyBegin, applyChange, applyReturn, applyVerify, applyDone}
+		order = []string{applyBegin, applyChange, applyReturn, applyVerify}
 		names[applyReturn] = "Reboot"
 	case a.Cost == api.CostWipeRoot:
-		order = []string{applyBegin, applyStage, applyReturn, applyDone}
+		order = []string{applyBegin, applyStage, applyReturn}
 		names[applyStage], names[applyReturn] = "New Ignition config in place", "First boot with a new root file system"
+	case a.Cost == api.CostNothing:
+		order = []string{applyBegin}
 	}
+	if a.Health != "" {
+		order = append(order, applyHealth)
+		names[applyHealth] = "Health"
+	}
+	order = append(order, applyDone)
 	step := a.Step
 	switch step { // those that belong to the stage before
 	case applyReboot:
 		step = applyReturn
 	case applyNote:
 		step = order[len(order)-2]
+	case applyHealth:
+		if a.Health == "" {
+			step = applyDone
+		}
 	}
 	at := slices.Index(order, step)
 	var out []api.Stage

@@ -34,7 +34,7 @@ func (m *Machine) UpgradeOS(ctx context.Context, word string, o api.OSUpgrade) (
 	if err := m.appliesTo(n, rec); err != nil {
 		return api.RunView{}, err
 	}
-	a := &applying{Version: o.Version, Cost: api.CostReboot, Step: applyBegin}
+	a := &applying{Version: o.Version, Cost: api.CostReboot, Step: applyBegin, Health: o.Health}
 	if err := m.wantOS(ctx, n.Primary, o.Version); err != nil {
 		return api.RunView{}, err
 	}

@@ -3,6 +3,7 @@ package provision
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -144,4 +145,26 @@ func (m *Machine) verifyNode(ctx context.Context, r *runRecord, n *rack.Node, re
 	}
 	_, err = m.onNode(ctx, n, "reading back", runStdin, checkScript(plan.Actions), scriptTime)
 	return err
+}
+
+// awaitHealth runs the health command until it succeeds, for as long as a boot may take. The config is on the node by now,
+// whatever comes of it.
+func (m *Machine) awaitHealth(ctx context.Context, r *runRecord, n *rack.Node) error {
+	if r.Apply.Health == "" {
+		return nil
+	}
+	for began := time.Now(); ; {
+		_, err := m.onNode(ctx, n, "the health command", runStdin, []byte(r.Apply.Health+"\n"), scriptTime)
+		var failed *applyError
+		switch {
+		case err == nil:
+			m.note(n.Primary, event.Event{Kind: event.RunChange, Run: r.ID, Message: "its health command succeeded"})
+			return nil
+		case !errors.As(err, &failed), m.run(r.ID).Stop, time.Since(began) > m.cfg.Deadlines.Boot:
+			return err
+		}
+		if !pause(ctx, m.applyPause()) {
+			return ctx.Err()
+		}
+	}
 }
