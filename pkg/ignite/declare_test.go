@@ -194,6 +194,19 @@ func TestDeclaredWins(t *testing.T) {
 	}
 }
 
+// TestNames: those of other nodes are racker's own part, and in none of what is declared.
+func TestNames(t *testing.T) {
+	t.Parallel()
+	node := testNode(t)
+	if _, has := contents(t, render(t, Spec{Node: node}))[ClusterHosts]; has {
+		t.Error("there is a file of names without names")
+	}
+	node.Names = HostLine(netip.MustParseAddr("203.0.113.6"), "node-2")
+	if got := contents(t, render(t, Spec{Node: node}))[ClusterHosts]; got != "203.0.113.6 node-2\n" {
+		t.Errorf("names: %q", got)
+	}
+}
+
 func TestBlock(t *testing.T) {
 	t.Parallel()
 	for text, literal := range map[string]bool{

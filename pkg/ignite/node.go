@@ -19,6 +19,8 @@ type Node struct {
 	HostName string
 	// SSHKeys are lines of an authorized_keys file for the user core; may be empty.
 	SSHKeys []string
+	// Names are lines of /etc/hosts for the cluster's nodes; they go into ClusterHosts. May be empty.
+	Names string
 	// RackKey is racker's own line for the same file; empty without one.
 	RackKey string
 	// HostKey is the node's own SSH host key (ed25519) as OpenSSH's PEM, without a passphrase. Empty leaves it to the node, whose

@@ -64,6 +64,7 @@ type values struct {
 	CA                                         scalar
 	CallbackURL, CallbackToken, CallbackScript scalar
 	HostKey, HostKeyPublic                     scalar // empty without one
+	Names                                      block  // empty without any
 }
 
 // Render returns the Ignition config of a node. What is wrong with a custom config is a *ConfigError with file and line; an
@@ -121,6 +122,7 @@ func fillTemplate(node Node, version specVersion) ([]byte, error) {
 		CallbackToken:   scalar(node.CallbackToken + "\n"),
 		CallbackScript:  scalar(script),
 	}
+	v.Names = block(node.Names)
 	if len(node.HostKey) > 0 {
 		public, err := publicLine(node.HostKey)
 		if err != nil {

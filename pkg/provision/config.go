@@ -16,8 +16,8 @@ import (
 	"github.com/racker-project/racker/pkg/store"
 )
 
-// wantedName ends the key of the digest of the config that was sent last. No digest has this form.
-const wantedName = "wanted"
+// wantedKeys and a MAC make the key of the digest of the config that was sent last.
+const wantedKeys = configKeys + "wanted/"
 
 // keptConfigs is how many configs of a node that nothing needs any more are kept, the newest.
 const keptConfigs = 4
@@ -25,10 +25,12 @@ const keptConfigs = 4
 // maxConfig bounds a config as JSON, in bytes: a value of the store is below 1 MiB.
 const maxConfig = 900 << 10
 
-// wanted is the value at a node's wantedName.
+// wanted is the value below wantedKeys. What other nodes know this one by is beside the config, so that all names are had
+// without reading all configs.
 type wanted struct {
 	Digest string    `json:"digest"`
 	At     time.Time `json:"at"`
+	Name   nodeName  `json:"name"`
 }
 
 func configKey(mac rack.MAC, name string) string { return configKeys + mac.String() + "/" + name }
@@ -62,7 +64,7 @@ func (m *Machine) PutConfig(ctx context.Context, word string, c api.NodeConfig) 
 	if err != nil {
 		return api.ConfigView{}, err
 	}
-	if err := m.save(ctx, configKey(n.Primary, wantedName), wanted{digest, time.Now().UTC()}, append(forget, op)...); err != nil {
+	if err := m.save(ctx, wantedKeys+n.Primary.String(), wanted{digest, time.Now().UTC(), nameOf(&c)}, append(forget, op)...); err != nil {
 		return api.ConfigView{}, fmt.Errorf("store the config of %s: %w", n.Where(), err)
 	}
 	if version := c.Labels[labelVersion]; version != "" {
@@ -70,6 +72,7 @@ func (m *Machine) PutConfig(ctx context.Context, word string, c api.NodeConfig) 
 			return api.ConfigView{}, err
 		}
 	}
+	m.names.set(n.Primary, nameOf(&c))
 	if had != digest {
 		m.note(n.Primary, event.Event{Kind: event.RunChange, Message: "its config was sent: " + digest[:12]})
 	}
@@ -147,7 +150,7 @@ func (m *Machine) configView(ctx context.Context, n *rack.Node) (api.ConfigView,
 
 // wantedOf gives the digest of the config that was sent last; empty when none was.
 func (m *Machine) wantedOf(ctx context.Context, mac rack.MAC) (string, error) {
-	kv, err := m.store.Get(ctx, configKey(mac, wantedName))
+	kv, err := m.store.Get(ctx, wantedKeys+mac.String())
 	if errors.Is(err, store.ErrNotFound) {
 		return "", nil
 	}
@@ -170,7 +173,7 @@ func (m *Machine) declared(ctx context.Context, mac rack.MAC, digest string) (*a
 		return nil, nil
 	}
 	kv, err := m.store.Get(ctx, configKey(mac, digest))
-	if errors.Is(err, store.ErrNotFound) || digest == wantedName {
+	if errors.Is(err, store.ErrNotFound) {
 		return nil, fmt.Errorf("%.12s: %w", digest, errNoConfig)
 	}
 	c := &api.NodeConfig{}
@@ -190,7 +193,7 @@ func (m *Machine) unneeded(ctx context.Context, mac rack.MAC, wanted string) ([]
 	if err != nil {
 		return nil, fmt.Errorf("list the configs of %s: %w", mac, err)
 	}
-	needed := map[string]bool{wanted: true, wantedName: true}
+	needed := map[string]bool{wanted: true}
 	if rec := m.record(mac); rec != nil {
 		if rec.Install != nil {
 			needed[rec.Install.Config] = true
@@ -227,5 +230,12 @@ func (m *Machine) moveConfigs(ctx context.Context, from, to rack.MAC) ([]store.O
 	for _, kv := range kvs {
 		ops = append(ops, store.Delete(kv.Key), store.Put(configKey(to, strings.TrimPrefix(kv.Key, configKey(from, ""))), kv.Value))
 	}
-	return ops, nil
+	kv, err := m.store.Get(ctx, wantedKeys+from.String())
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return ops, nil
+	case err != nil:
+		return nil, fmt.Errorf("load the wanted config of %s: %w", from, err)
+	}
+	return append(ops, store.Delete(kv.Key), store.Put(wantedKeys+to.String(), kv.Value)), nil
 }

@@ -159,7 +159,12 @@ func (m *Machine) render(
 	if err != nil {
 		return nil, err
 	}
+	var names []byte
+	if c != nil {
+		names, _ = m.clusterHosts()
+	}
 	return m.needs.Render(ctx, NodeConfig{
+		Names:   names,
 		HostKey: []byte(host.PEM), RackKey: own.given().line(),
 		HostName: n.Name, SSHKeys: job.SSHKeys, InternalMAC: n.Primary.String(), CAPEM: m.cfg.CAPEM,
 		CallbackURL: m.callbackURL(n), CallbackToken: job.Callback, Profile: profile, Declared: c,

@@ -18,6 +18,7 @@ func (m *Machine) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return m.keepDeadlines(ctx) })
 	g.Go(func() error { return m.fenceAll(ctx) })
+	g.Go(func() error { return m.keepNames(ctx) })
 	for {
 		for _, id := range m.undriven() {
 			g.Go(func() error { return m.carry(ctx, id) })

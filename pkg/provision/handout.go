@@ -23,6 +23,7 @@ func (m *Machine) handOut(ctx context.Context, n *rack.Node, rec *Record, man *i
 	if err != nil {
 		return nil, err
 	}
+	_, names := m.clusterHosts() // first: a change in between is told once too often
 	config, err := m.ignition(ctx, n, rec.Job, man)
 	if err != nil {
 		return nil, err
@@ -37,7 +38,7 @@ func (m *Machine) handOut(ctx context.Context, n *rack.Node, rec *Record, man *i
 			now.given().fingerprint() != key: // rotated in this moment: the agent asks again
 			return errStale
 		}
-		r.Job.RackKey = key
+		r.Job.RackKey, r.Job.Names = key, names
 		return nil
 	})
 	if err != nil {

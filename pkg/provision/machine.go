@@ -20,7 +20,7 @@ const (
 	journalKeys  = "journal/" // + run, time and MAC -> journalEntry
 	deadlinesKey = "deadlines"
 	replaceKeys  = "replace/" // + old primary MAC -> replacement
-	configKeys   = "configs/" // + MAC and digest -> api.NodeConfig; + MAC and wantedName -> its digest
+	configKeys   = "configs/" // + MAC and digest -> api.NodeConfig; wantedKeys are below it
 )
 
 var (
@@ -44,6 +44,7 @@ type Machine struct {
 	// rotation is of racker's own key.
 	rotation rotation
 	alarms   alarmBook
+	names    names
 	kick     chan struct{} // holds one element when there may be a run that nobody drives
 
 	submits sync.Mutex          // held from the check of an order until it is stored; taken before mu
@@ -105,6 +106,9 @@ func New(ctx context.Context, cfg Config, st store.Store, needs Needs, log *slog
 		if e.rec.Load().streaming() {
 			m.streams.take(mac)
 		}
+	}
+	if err := m.loadNames(ctx); err != nil {
+		return nil, err
 	}
 	if err := m.recall(ctx); err != nil {
 		return nil, err

@@ -53,6 +53,8 @@ type NodeConfig struct {
 	RackKey       string // racker's own line of core's authorized_keys
 	// Profile says how the image takes its config, and of which version.
 	Profile *image.Profile
+	// Names are lines of /etc/hosts for the cluster's nodes; for a node with a declared config only.
+	Names []byte
 	// Declared is what the cluster's folder says of the node, merged over racker's own part; nil when nothing does.
 	Declared *api.NodeConfig
 }

@@ -68,6 +68,8 @@ type Job struct {
 	Steps   []api.StepKind `json:"steps"`
 	// Config is the digest of the node's declared config; empty without one. It goes over to the Install.
 	Config string `json:"config,omitempty"`
+	// Names tells which names of other nodes its Ignition config has.
+	Names string `json:"names,omitempty"`
 	// Callback is the secret of the ready and fail signals of this install.
 	Callback string `json:"callback,omitempty"`
 	// RackKey is the fingerprint of racker's SSH key in the Ignition config that was given out; empty before that.
@@ -114,6 +116,8 @@ type Install struct {
 	RackKey string `json:"rack_key,omitempty"`
 	// Config is the digest of the declared config that is on the node, by the install or by a later apply; empty without one.
 	Config string `json:"config,omitempty"`
+	// Names tells which names of other nodes the node knows.
+	Names string `json:"names,omitempty"`
 	// ConfigAt is when a later apply put it there; zero when the install did.
 	ConfigAt time.Time `json:"config_at,omitzero"`
 	// Attempts are digests of configs that an apply began to put there, and did not finish. Never changed in place.

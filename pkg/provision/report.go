@@ -225,7 +225,7 @@ func (m *Machine) installed(ctx context.Context, n *rack.Node, rec *Record) (api
 		r.Install.At = time.Now().UTC()
 		r.Install.Plain = r.Job.Plain
 		r.Install.Callback = r.Job.Callback
-		r.Install.RackKey = r.Job.RackKey
+		r.Install.RackKey, r.Install.Names = r.Job.RackKey, r.Job.Names
 		r.Install.Job, r.Done = r.Job.ID, r.Job.ID
 		r.Job = nil
 		return nil

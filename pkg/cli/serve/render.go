@@ -13,7 +13,7 @@ import (
 func render(ctx context.Context, n provision.NodeConfig) ([]byte, error) {
 	spec := ignite.Spec{Version: n.Profile.SpecVersion, Node: ignite.Node{
 		HostName: strings.ToLower(n.HostName), SSHKeys: n.SSHKeys, InternalMAC: n.InternalMAC,
-		CallbackURL: n.CallbackURL, CallbackToken: n.CallbackToken, CAPEM: n.CAPEM, HostKey: n.HostKey, RackKey: n.RackKey,
+		CallbackURL: n.CallbackURL, CallbackToken: n.CallbackToken, CAPEM: n.CAPEM, Names: string(n.Names), HostKey: n.HostKey, RackKey: n.RackKey,
 	}}
 	if d := n.Declared; d != nil {
 		spec.Node.HostName = d.HostName
