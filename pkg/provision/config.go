@@ -72,7 +72,7 @@ func (m *Machine) PutConfig(ctx context.Context, word string, c api.NodeConfig) 
 			return api.ConfigView{}, err
 		}
 	}
-	m.names.set(n.Primary, nameOf(&c))
+	m.hostNames.set(n.Primary, nameOf(&c))
 	if had != digest {
 		m.note(n.Primary, event.Event{Kind: event.RunChange, Message: "its config was sent: " + digest[:12]})
 	}

@@ -42,10 +42,10 @@ type Machine struct {
 	keys    *Keys
 	reach   *Reach
 	// rotation is of racker's own key.
-	rotation rotation
-	alarms   alarmBook
-	names    names
-	kick     chan struct{} // holds one element when there may be a run that nobody drives
+	rotation  rotation
+	alarms    alarmBook
+	hostNames names
+	kick      chan struct{} // holds one element when there may be a run that nobody drives
 
 	submits sync.Mutex          // held from the check of an order until it is stored; taken before mu
 	ordered map[rack.MAC]string // orders to single nodes under way; guarded by submits

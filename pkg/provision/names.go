@@ -86,7 +86,7 @@ func (m *Machine) loadNames(ctx context.Context) error {
 		if err := json.Unmarshal(kv.Value, &w); err != nil {
 			return fmt.Errorf("state of %s: %w", kv.Key, err)
 		}
-		m.names.set(mac, w.Name)
+		m.hostNames.set(mac, w.Name)
 	}
 	return nil
 }
@@ -95,18 +95,18 @@ func (m *Machine) loadNames(ctx context.Context) error {
 // while no node has an address that others could know.
 func (m *Machine) clusterHosts() (text []byte, digest string) {
 	servers := m.inForce().servers
-	m.names.mu.Lock()
-	defer m.names.mu.Unlock()
+	m.hostNames.mu.Lock()
+	defer m.hostNames.mu.Unlock()
 	var out strings.Builder
-	macs := slices.SortedFunc(maps.Keys(m.names.by), func(a, b rack.MAC) int {
-		return cmp.Or(cmp.Compare(m.names.by[a].Host, m.names.by[b].Host), cmp.Compare(a.String(), b.String()))
+	macs := slices.SortedFunc(maps.Keys(m.hostNames.by), func(a, b rack.MAC) int {
+		return cmp.Or(cmp.Compare(m.hostNames.by[a].Host, m.hostNames.by[b].Host), cmp.Compare(a.String(), b.String()))
 	})
 	for _, mac := range macs {
 		if servers[mac] == nil {
 			continue // its row went
 		}
-		for _, a := range m.names.by[mac].Addresses {
-			out.WriteString(ignite.HostLine(a, m.names.by[mac].Host))
+		for _, a := range m.hostNames.by[mac].Addresses {
+			out.WriteString(ignite.HostLine(a, m.hostNames.by[mac].Host))
 		}
 	}
 	if out.Len() == 0 {

@@ -33,7 +33,7 @@ func (m *Machine) keepNames(ctx context.Context) error {
 		return nil
 	}
 	for {
-		changed := m.names.changed.next()
+		changed := m.hostNames.changed.next()
 		m.tellNames(ctx)
 		wait := time.NewTimer(namesPause)
 		select {

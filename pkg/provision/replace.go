@@ -134,7 +134,7 @@ func (m *Machine) take(ctx context.Context, r *replacement) error {
 		return nil
 	}
 	m.keys.moved(r.Old.Primary, r.New.Primary)
-	m.names.move(r.Old.Primary, r.New.Primary)
+	m.hostNames.move(r.Old.Primary, r.New.Primary)
 	m.mu.Lock()
 	delete(m.nodes, r.Old.Primary)
 	m.nodes[rec.MAC] = newEntry(rec)
