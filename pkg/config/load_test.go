@@ -54,6 +54,8 @@ microkernel:
 console: ttyS1,57600n8
 deadlines: {check_bmc: 1m, power: 2m30s, netboot: 3m, agent: 4m, stalled: 5s, boot: 24h, retry: 0s}
 limits: {power_interval: 2s, image_streams: 7}
+sntp: off
+names: {hosts: /f, known_hosts: /g}
 log: {level: debug, format: json}
 image:
   mirror: http://m/{channel}
@@ -79,6 +81,7 @@ func fullSettings() Settings {
 			Agent: 4 * time.Minute, Stalled: 5 * time.Second, Boot: 24 * time.Hour,
 		},
 		Limits: Limits{PowerInterval: 2 * time.Second, ImageStreams: 7},
+		SNTP:   SNTPOff, Names: Names{Hosts: "/f", KnownHosts: "/g"},
 		Image: Image{
 			Mirror: "http://m/{channel}", Proxy: "http://p:3128", NoProxy: "10.0.0.0/8,localhost", KeyURL: "http://k/key.asc",
 			KeyFile: "/key.asc", KeyFingerprint: "0123456789ABCDEF0123456789ABCDEF01234567", Profiles: "/e",

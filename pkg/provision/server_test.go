@@ -116,6 +116,9 @@ func (s *server) steps(ctx context.Context, p bootd.Peer, job *api.Job) bool {
 				r.Result = marshal(api.WriteResult{Bytes: 1, ESP: "11111111-2222-3333-4444-555555555555"})
 			}
 		case api.StepIgnition:
+			if !s.plain && !s.ignition(ctx, p, job) {
+				return false
+			}
 			r.Result = marshal(map[string]bool{"skipped": s.plain})
 		}
 		if !s.report(ctx, p, job, i, r) || r.State == api.StepFailed {
@@ -123,6 +126,19 @@ func (s *server) steps(ctx context.Context, p bootd.Peer, job *api.Job) bool {
 		}
 	}
 	return ctx.Err() == nil
+}
+
+// ignition fetches the config as the agent does, and tells whether the job goes on.
+func (s *server) ignition(ctx context.Context, p bootd.Peer, job *api.Job) bool {
+	gone := false
+	ok := s.again(ctx, func(m *Machine) error {
+		_, err := m.Blob(ctx, p, job.ID, api.BlobIgnition)
+		if gone = errors.Is(err, bootd.ErrSession); gone {
+			return nil
+		}
+		return err
+	})
+	return ok && !gone
 }
 
 // write counts a write of the disk, and reports whether it fails.

@@ -29,6 +29,7 @@ var (
 // world is a rack of servers that live in this process: they speak to the machine by its methods, as the servers of
 // other packages do for real ones, and boot, install and call back on their own when their BMC switches them on.
 type world struct {
+	audit   keptAudit
 	t       *testing.T
 	dir     string
 	csv     string
@@ -167,7 +168,7 @@ func (w *world) start(tune func(*Config)) *Machine {
 		st, bmcs = w.mortal(st, w)
 	}
 	m, err := New(ctx, cfg, st, Needs{
-		BMCs: bmcs, Images: w.library, Neighbours: w, Render: render, Events: w.bus, Metadata: w, Remote: w.remote, Updates: w.remote,
+		BMCs: bmcs, Images: w.library, Neighbours: w, Render: render, Events: w.bus, Metadata: w, Remote: w.remote, Updates: w.remote, Audit: &w.audit,
 	}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		w.t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -18,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/crypto/ssh"
 )
 
@@ -217,6 +219,60 @@ func (n *Node) Authorized() []string {
 		n.t.Fatal(err)
 	}
 	return strings.Split(strings.TrimSpace(string(b)), "\n")
+}
+
+// Sh has core run a script there, as a login would.
+func (n *Node) Sh(script string) error {
+	cmd := exec.CommandContext(n.t.Context(), "nsenter", "--mount", "--target", strconv.Itoa(n.cmd.Process.Pid),
+		"setpriv", "--reuid", "500", "--regid", "500", "--clear-groups", "env", "HOME=/home/core", "sh")
+	cmd.Stdin = strings.NewReader(script)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	return nil
+}
+
+// Files makes these the only ones in core's .ssh, by their paths there.
+func (n *Node) Files(files map[string]string) {
+	n.t.Helper()
+	if err := os.RemoveAll(filepath.Join(n.Home, ".ssh")); err != nil {
+		n.t.Fatal(err)
+	}
+	for name, text := range files {
+		n.write(filepath.Join("home/core/.ssh", name), 0o600, text)
+	}
+	err := filepath.WalkDir(n.Home, func(path string, _ os.DirEntry, err error) error {
+		return errors.Join(err, os.Lchown(path, 500, 500))
+	})
+	if err != nil {
+		n.t.Fatal(err)
+	}
+}
+
+// Check finds whether core's .ssh has these files, of mode 0600, and no other.
+func (n *Node) Check(what string, want map[string]string) {
+	n.t.Helper()
+	got := map[string]string{}
+	dir := filepath.Join(n.Home, ".ssh")
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		info, e := d.Info()
+		if e == nil && info.Mode() != 0o600 {
+			n.t.Errorf("%s: %s has mode %v", what, path, info.Mode())
+		}
+		name, _ := filepath.Rel(dir, path)
+		got[name] = string(b)
+		return errors.Join(err, e)
+	})
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		n.t.Errorf("%s: %s", what, diff)
+	}
 }
 
 // Wait waits until core has a file with a process ID in its home, and gives it.
