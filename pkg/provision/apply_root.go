@@ -2,13 +2,17 @@ package provision
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/racker-project/racker/pkg/api"
 	"github.com/racker-project/racker/pkg/event"
 	"github.com/racker-project/racker/pkg/ignite"
 	"github.com/racker-project/racker/pkg/rack"
@@ -19,12 +23,15 @@ type renewal struct {
 	// Token is the secret of the callback that its system makes.
 	Token  string `json:"token"`
 	Digest string `json:"digest"` // of the config that it is made from
+	// RackKey is the fingerprint of racker's SSH key in that config.
+	RackKey string `json:"rack_key,omitempty"`
 }
 
 // renewed notes that the system with the new root called back: the config is on the node, whole.
 func (i *Install) renewed() {
 	i.Callback, i.Config, i.ConfigAt = i.Renew.Token, i.Renew.Digest, time.Now().UTC()
 	i.Spec = spec(i.Image, nil, i.Config)
+	i.RackKey = i.Renew.RackKey
 	i.Renew, i.Attempts = nil, nil
 }
 
@@ -95,15 +102,16 @@ func (m *Machine) stageRoot(ctx context.Context, r *runRecord, n *rack.Node) err
 			return err
 		}
 	}
-	err = m.update(ctx, n.Primary, func(rec *Record) error {
-		rec.Install.Renew = &renewal{Token: token, Digest: r.Apply.Digest}
-		return nil
-	})
+	own, err := m.keys.own(ctx)
 	if err != nil {
 		return err
 	}
 	config, err := m.newRoot(ctx, r, n, place, token)
 	if err != nil {
+		return err
+	}
+	renew := &renewal{Token: token, Digest: r.Apply.Digest, RackKey: own.given().fingerprint()}
+	if err := m.givesRoot(ctx, r, n, renew, config); err != nil {
 		return err
 	}
 	kernel, err := m.kernelText(ctx, r, n)
@@ -114,6 +122,33 @@ func (m *Machine) stageRoot(ctx context.Context, r *runRecord, n *rack.Node) err
 		return err
 	}
 	m.note(n.Primary, event.Event{Kind: event.RunChange, Run: r.ID, Message: "its new Ignition config is in place; ROOT is erased at its next boot"})
+	return nil
+}
+
+// givesRoot audits that a config, with its secrets, leaves this machine, and notes the token and the key that are in it.
+func (m *Machine) givesRoot(ctx context.Context, r *runRecord, n *rack.Node, renew *renewal, config []byte) error {
+	err := m.update(ctx, n.Primary, func(rec *Record) error {
+		own, err := m.keys.own(ctx)
+		if err != nil {
+			return err
+		}
+		if own.given().fingerprint() != renew.RackKey { // rotated in this moment: the config is rendered again
+			return errStale
+		}
+		rec.Install.Renew = renew
+		return nil
+	})
+	if err != nil || m.needs.Audit == nil {
+		return err
+	}
+	sum := sha256.Sum256(config)
+	_, err = m.needs.Audit.Append(api.AuditEntry{
+		UID: os.Geteuid(), Plan: hex.EncodeToString(sum[:]), Result: api.AuditOK, Run: r.ID,
+		Order: fmt.Sprintf("gave Ignition config to %s (%s) over SSH, for a new root file system", n.Name, n.Primary),
+	})
+	if err != nil {
+		return m.applyTrouble(ctx, fmt.Errorf("its Ignition config is not given out, since the audit cannot be written: %w", err))
+	}
 	return nil
 }
 

@@ -31,17 +31,18 @@ type remoteWorld struct {
 
 // sshNode is an installed system.
 type sshNode struct {
-	boots  int // since it was installed
-	roots  int // how often ROOT was made anew
-	staged string
-	// token is that of the config on the OEM partition.
+	boots   int // since it was installed
+	roots   int // how often ROOT was made anew
+	staged  string
 	gone    int // how many times it does not answer
 	lost    bool
 	refuses string // what its script says before it fails
 	deaf    bool   // it does not reboot
 	version string // of its OS
 	update  string // beside it
-	scripts []string
+	// rollsBack lets its new OS fail to start.
+	rollsBack bool
+	scripts   []string
 }
 
 func (r *remoteWorld) lives(l *life) {
@@ -145,7 +146,7 @@ func (r *remoteWorld) reboot(n *rack.Node, s *sshNode) {
 		s.roots++
 		s.staged = ""
 	}
-	if s.update != "" {
+	if s.update != "" && !s.rollsBack {
 		s.version, s.update = s.update, ""
 	}
 	server := r.w.server(n)

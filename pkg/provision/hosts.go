@@ -70,8 +70,11 @@ func (r *Record) rackKeys() (on, coming string) {
 	if r.Install != nil && r.Install.Complete && !r.Install.Plain {
 		on = r.Install.RackKey
 	}
-	if r.Job != nil {
+	switch {
+	case r.Job != nil:
 		coming = r.Job.RackKey
+	case r.Install != nil && r.Install.Renew != nil:
+		coming = r.Install.Renew.RackKey
 	}
 	return on, coming
 }
