@@ -110,7 +110,7 @@ confirmed, or no terminal to ask on; 6 a BMC or server is unreachable; 130 left.
 
 func (o *bootstrapOptions) flags(f *pflag.FlagSet) {
 	f.StringVar(&o.Provision, "provision", provisionImage, "what to install: flatcar, with the config that a folder declares; or image, as it is")
-	f.StringVar(&o.Image, "image", "", "file of a disk image, or name or ID of one that was added before (flatcar: default flatcar)")
+	f.StringVar(&o.Image, "image", "", "file of a disk image, or name or ID of one that was added before (flatcar: default the newest Flatcar)")
 	f.StringVar(&o.IPAddrs, "ip-addrs", "", "public addresses: DHCP, or an INI text or file with a section per secondary MAC (default DHCP)")
 	f.StringVar(&o.OnFailure, "onfailure", "", "when a server fails: ask, retry, exclude or cancel (default ask)")
 	f.IntVar(&o.Retries, "retries", defaultRetries, "how often a server is tried again, with --onfailure retry or exclude")

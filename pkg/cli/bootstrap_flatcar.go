@@ -20,9 +20,6 @@ const (
 	provisionFlatcar = "flatcar"
 )
 
-// defaultImage is what a new cluster.yaml names when --image does not.
-const defaultImage = "flatcar"
-
 // declared is the cluster of a bootstrap: its folder, and what that says of the nodes.
 type declaredCluster struct {
 	folder *clusterFolder
@@ -96,12 +93,9 @@ func (o *bootstrapOptions) draft(ctx context.Context, d provisioner) error {
 	if err != nil {
 		return err
 	}
-	draft := cluster.Draft{Image: cluster.Image{Name: defaultImage}, SSHKeys: o.keys, Site: site}
-	if o.Image != "" {
-		draft.Image.Name = o.Image
-		if isFile(o.Image) {
-			draft.Image.Name = imageName(o.Image)
-		}
+	draft := cluster.Draft{SSHKeys: o.keys, Site: site}
+	if draft.Image, err = o.draftImage(ctx, d); err != nil {
+		return err
 	}
 	name, text, err := o.addresses()
 	if err != nil {
@@ -117,6 +111,21 @@ func (o *bootstrapOptions) draft(ctx context.Context, d provisioner) error {
 		return withCode(codeUsage, err)
 	}
 	return o.cluster.folder.take(yaml)
+}
+
+// draftImage is what a new cluster.yaml says of the image: what --image says, else the newest Flatcar that racker holds.
+func (o *bootstrapOptions) draftImage(ctx context.Context, d imageLister) (cluster.Image, error) {
+	switch {
+	case isFile(o.Image):
+		return cluster.Image{Name: imageName(o.Image)}, nil
+	case o.Image != "":
+		return cluster.Image{Name: o.Image}, nil
+	}
+	images, err := d.Images(ctx)
+	if err != nil {
+		return cluster.Image{}, err
+	}
+	return newestFlatcar(images)
 }
 
 // addresses gives the INI text of --ip-addrs, which is a text, a file of it, or DHCP.

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -193,17 +192,4 @@ func diskRule(r cluster.DiskRule) api.DiskRule {
 		Name: r.Name, WWN: r.WWN, Serial: r.Serial, ByPath: r.ByPath, Model: r.Model,
 		MinSize: r.MinSize, MaxSize: r.MaxSize, Rotational: r.Rotational,
 	}
-}
-
-// imageFor names the image of the library that a node is to have: by name or ID, else the newest of its channel and version.
-func imageFor(images []api.ImageView, want cluster.Image) (string, error) {
-	for _, img := range images {
-		if want.Name != "" && (img.Name == want.Name || img.ID == want.Name) {
-			return img.Name, nil
-		}
-	}
-	if want.Name != "" || want.Version == "" && want.Channel == "" {
-		return "", withHint(usageError("image %q: racker has none of this name", cmp.Or(want.Name, "flatcar")), "racker image list")
-	}
-	return "", usageError("image: channel %s version %s", want.Channel, want.Version)
 }
