@@ -3,7 +3,7 @@ package oemexamples
 
 import "embed"
 
-// Files are nodes.csv, ipmi_user, ipmi_password and racker.yaml.
+// Files are nodes.csv, ipmi_user, ipmi_password, racker.yaml, and cluster.yaml, which has every key.
 //
-//go:embed nodes.csv ipmi_user ipmi_password racker.yaml
+//go:embed nodes.csv ipmi_user ipmi_password racker.yaml cluster.yaml
 var Files embed.FS
