@@ -46,6 +46,7 @@ type API struct {
 	Orders   Orders  // nil: orders to nodes, and answers, are refused
 	Configs  Configs // nil: none is taken or given
 	Changes  Changes // nil: running systems are left alone
+	Updates  Updates // nil: no OS updates are kept
 	Keys     Keys    // nil: no host and no key is known
 	Audit    Auditor // nil: nothing is kept
 	State    State   // nil: it is not given away

@@ -294,7 +294,7 @@ func (b *book) fill(full bool) {
 
 func newAPI(path string, bus Events) *API {
 	return &API{
-		Path: path, Operator: clerk{}, Images: clerk{}, Pulls: fetcher{}, Orders: clerk{}, Configs: clerk{}, Changes: clerk{}, Keys: clerk{}, State: clerk{}, Audit: &book{}, Events: bus,
+		Path: path, Operator: clerk{}, Images: clerk{}, Pulls: fetcher{}, Orders: clerk{}, Configs: clerk{}, Changes: clerk{}, Updates: clerk{}, Keys: clerk{}, State: clerk{}, Audit: &book{}, Events: bus,
 		Log: slog.New(slog.DiscardHandler), Version: "1.2.3",
 		Explain: func(err error) *api.Error {
 			if errors.Is(err, errAbsent) {

@@ -44,6 +44,7 @@ func (a *API) lookRoutes(m *meter) []route {
 		{method: http.MethodGet, path: "/v1/nodes/{node}/config", serve: plain(a, a.configs, "node", Configs.Config)},
 		get("/v1/runs", func(*http.Request) (any, error) { return a.Operator.Runs(), nil }),
 		get("/v1/runs/{run}", func(r *http.Request) (any, error) { return a.Operator.RunView(r.PathValue("run")) }),
+		get("/v1/updates", a.listUpdates),
 		get("/v1/leases", func(r *http.Request) (any, error) { return a.Operator.Leases(r.Context()) }),
 		{method: http.MethodGet, path: "/v1/hosts", serve: plain(a, a.keys, "", func(k Keys, ctx context.Context, _ string) ([]api.HostView, error) {
 			return k.Hosts(ctx)
@@ -92,6 +93,7 @@ func (a *API) orderRoutes() []route {
 		post("/v1/runs/{run}/answer", bodied(a, a.takesOrders, "run", Orders.Answer)),
 		post("/v1/nodes/{node}/reprovision", bodied(a, a.takesOrders, "node", Orders.Reprovision)),
 		post("/v1/nodes/{node}/boot", bodied(a, a.takesOrders, "node", Orders.Boot)),
+		{method: http.MethodPut, path: "/v1/updates/{version}", serve: a.putUpdate, streams: true},
 		post("/v1/nodes/{node}/apply", bodied(a, a.changes, "node", Changes.Apply)),
 		post("/v1/nodes/{node}/os-upgrade", bodied(a, a.changes, "node", Changes.UpgradeOS)),
 		{method: http.MethodPut, path: "/v1/nodes/{node}/config", serve: bodied(a, a.configs, "node", Configs.PutConfig)},

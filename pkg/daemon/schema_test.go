@@ -28,7 +28,7 @@ func bodies() []any {
 // answers are the roots of what is answered.
 func answers() []any {
 	return []any{api.RackView{}, api.NodeView{}, api.RunView{}, api.OrderView{}, api.ConfigView{}, api.HostView{}, api.KeyView{}, api.KeyRotation{}, api.ReloadView{}, api.ImageView{}, api.ImageAddLine{}, api.PullView{},
-		api.LeaseView{}, api.AuditView{}, api.Error{}, event.Event{}}
+		api.LeaseView{}, api.UpdateView{}, api.AuditView{}, api.Error{}, event.Event{}}
 }
 
 // plainSchemas are those that no Go type stands for.

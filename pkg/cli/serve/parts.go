@@ -79,7 +79,7 @@ const areaIPXE = "ipxe"
 // assets are the folders below /assets/. Links that lead out of them are not followed.
 func (s *site) assets() (map[string]fs.FS, error) {
 	out := map[string]fs.FS{areaIPXE: s.payload.programs}
-	for _, area := range []string{bootd.AreaImages, "microkernels"} {
+	for _, area := range []string{bootd.AreaImages, "microkernels", areaUpdates} {
 		root, err := os.OpenRoot(filepath.Join(s.Settings.StateDir, area))
 		if err != nil {
 			return nil, fmt.Errorf("assets: %w", err)

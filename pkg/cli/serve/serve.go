@@ -66,7 +66,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		debug.SetMemoryLimit(memoryLimit)
 	}
 	dir := o.Settings.StateDir
-	for _, sub := range []string{"", "images", "microkernels", "logs/nodes"} {
+	for _, sub := range []string{"", "images", "microkernels", areaUpdates, "logs/nodes"} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o750); err != nil {
 			return fmt.Errorf("state directory: %w", err)
 		}
@@ -146,7 +146,7 @@ func (s *site) components(ctx context.Context) ([]daemon.Component, error) {
 	apiServer := &daemon.API{
 		Path: s.Settings.Socket, Group: api.GroupOrder, ReadGroup: api.GroupRead, Version: version.String(),
 		Operator: s.operator(dhcp), Images: images{library: s.library, profiles: s.profiles, pulls: pulls, users: s.machine}, Pulls: pulls,
-		State: State(s.store, StatePath(s.Settings)), Orders: s.machine, Changes: s.machine, Configs: s.machine, Keys: s.machine,
+		State: State(s.store, StatePath(s.Settings)), Orders: s.machine, Changes: s.machine, Updates: s.updates(), Configs: s.machine, Keys: s.machine,
 		Audit: s.audit, Events: s.events, Explain: s.Explain, Log: s.Log,
 	}
 	return append(parts,
@@ -191,7 +191,7 @@ func (s *site) prepare(ctx context.Context) error {
 		RetryPause: s.Settings.Deadlines.Retry, PowerInterval: s.Settings.Limits.PowerInterval, ImageStreams: s.Settings.Limits.ImageStreams,
 	}, s.store, provision.Needs{
 		BMCs: client, Images: s.library, Neighbours: neighbours{iface: s.iface}, Render: render, Events: s.events, Metadata: s.metadata,
-		Frames: frames{s.frames}, History: s.events, Audit: s.audit, Keys: keys, Remote: provision.NewReach(keys, 0),
+		Frames: frames{s.frames}, History: s.events, Audit: s.audit, Keys: keys, Remote: provision.NewReach(keys, 0), Updates: s.updates(),
 	}, s.Log)
 	return err
 }
