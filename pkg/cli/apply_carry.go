@@ -15,6 +15,7 @@ const (
 	resultInstalled = "installed"
 	resultFailed    = "failed"
 	resultNotBegun  = "not begun"
+	resultLeft      = "left to the daemon"
 )
 
 // carryOut changes the nodes, some at a time, and then installs those that are new. The first failure ends it.
@@ -139,7 +140,7 @@ func (o *applyOptions) settle(ctx context.Context, d runGetter, nodes []*applyNo
 		case err != nil:
 			n.fail(err)
 		case v.State == runRunning:
-			n.Result = "left to the daemon"
+			n.Result = resultLeft
 		default:
 			if err := runError(&v); err != nil {
 				n.fail(err)

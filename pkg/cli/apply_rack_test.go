@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -16,6 +17,25 @@ import (
 type applies struct {
 	runs  map[string]api.RunView
 	fails map[string]bool // by name of the node
+	// updates are the OS updates that were sent.
+	updates []api.UpdateView
+}
+
+// Updates implements daemon.Updates.
+func (r *testRack) Updates(context.Context) ([]api.UpdateView, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]api.UpdateView{}, r.applies.updates...), nil
+}
+
+// PutUpdate implements daemon.Updates.
+func (r *testRack) PutUpdate(_ context.Context, version, sha256 string, in io.Reader) (api.UpdateView, error) {
+	n, err := io.Copy(io.Discard, in)
+	v := api.UpdateView{Version: version, SHA256: sha256, Size: n, Added: testTime()}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.applies.updates = append(r.applies.updates, v)
+	return v, err
 }
 
 // Apply implements daemon.Changes.

@@ -230,7 +230,7 @@ func startDaemon(dir string, r *testRack, bus *event.Bus) (socket string, done f
 		return "", nil, err
 	}
 	a := &daemon.API{
-		Path: socket, Operator: r, Orders: r, Keys: r, Configs: r, Changes: r, Images: testImages{r}, Events: bus, Audit: record, Explain: explain, Log: slog.New(slog.DiscardHandler),
+		Path: socket, Operator: r, Orders: r, Keys: r, Configs: r, Changes: r, Updates: r, Images: testImages{r}, Events: bus, Audit: record, Explain: explain, Log: slog.New(slog.DiscardHandler),
 	}
 	if err := a.Listen(ctx); err != nil {
 		cancel()

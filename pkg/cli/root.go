@@ -39,6 +39,7 @@ func newRootCmd(env *Env) *cobra.Command {
 		newFactoryCmd(env),
 		newBootstrapCmd(env),
 		newApplyCmd(env),
+		newOSCmd(env),
 		newStatusCmd(env),
 		newEventsCmd(env),
 		newNodeCmd(env),
