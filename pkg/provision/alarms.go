@@ -149,11 +149,14 @@ func (m *Machine) leaked(token string, but rack.MAC) *rack.Node {
 	return nil
 }
 
+// reasonStolen ends the reason of a node whose job was stopped for it.
+const reasonStolen = ": the job was stopped"
+
 // stolen stops the job of a server whose boot token somebody else has, raises the alarm, and gives the refusal.
 func (m *Machine) stolen(ctx context.Context, n *rack.Node, p bootd.Peer, text string) error {
 	refused := m.alarm(n, text+" (from "+p.Addr.String()+")")
 	if rec := m.record(n.Primary); rec != nil && rec.State.underway() {
-		if err := m.fail(ctx, n.Primary, text+": the job was stopped"); err != nil {
+		if err := m.fail(ctx, n.Primary, text+reasonStolen); err != nil {
 			return err
 		}
 	}

@@ -112,6 +112,9 @@ func (s *sight) whyFailed() string {
 	switch {
 	case s.Refused:
 		text = bmcRefuses(s, nil)
+	case strings.HasSuffix(s.Reason, reasonStolen):
+		text = fmt.Sprintf("%s: somebody listens on the internal network; racker events says from where; then racker node reprovision %s",
+			clip(s.Reason, maxDiagnosis/2), s.name())
 	case strings.HasPrefix(s.Reason, reasonLate) || s.Step == CheckingBMC || s.Step == Powering:
 		text = s.why(s.Step)
 	case s.Step == Installing:

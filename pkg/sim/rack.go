@@ -178,3 +178,8 @@ func (r *Rack) Find(name string) Controlled {
 // Start starts a command on the management node: in its network namespace, with racker's paths in the environment. The
 // caller waits for it.
 func (r *Rack) Start(cmd *exec.Cmd) error { return r.site.Start(cmd) }
+
+// Stranger makes a further machine on the internal network (Site.Stranger).
+func (r *Rack) Stranger(mac rack.MAC, address netip.Prefix) (*Namespace, error) {
+	return r.site.Stranger(mac, address)
+}

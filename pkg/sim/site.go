@@ -113,6 +113,22 @@ func (s *Site) Start(cmd *exec.Cmd) error {
 	return s.Net.Management.Do(cmd.Start)
 }
 
+// Stranger makes a further machine with one NIC, eth0, on the internal network: one that is no node. The caller closes it.
+func (s *Site) Stranger(mac rack.MAC, address netip.Prefix) (*Namespace, error) {
+	ns, err := NewNamespace(false)
+	if err != nil {
+		return nil, err
+	}
+	port := fmt.Sprintf("guest%x", mac[3:])
+	if err := s.Net.Plug(ns, "eth0", mac, port, BridgeInternal); err != nil {
+		return nil, errors.Join(err, ns.Close())
+	}
+	if err := ns.Address("eth0", address); err != nil {
+		return nil, errors.Join(err, ns.Close())
+	}
+	return ns, nil
+}
+
 // ManagementAddress is the first host of the internal network.
 func ManagementAddress(p netip.Prefix) netip.Prefix {
 	return netip.PrefixFrom(p.Masked().Addr().Next(), p.Bits())

@@ -65,6 +65,7 @@ nodes:
 	if v := s.show("node-3"); v.State != "ready" || v.Callback == nil || v.Callback.HostName != "node-3" || !evidence(v, "UEFI HTTP boot") {
 		t.Errorf("racker says that node-3 is %s, %+v:\n%s", v.State, v.Callback, timeline(v))
 	}
+	s.noAlarms()
 	s.wrongPassword(s.Node("node-1"))
 	const again = 3
 	for i := range again {
@@ -161,6 +162,7 @@ func TestFleetFaults(t *testing.T) {
 				}
 				return true
 			})
+			s.noAlarms()
 			if name == "from the agent on" {
 				if v := s.show("node-4"); !evidence(v, "input/output error") {
 					t.Errorf("racker did not hear of the broken disk: %s\n%s", v.Reason, timeline(v))

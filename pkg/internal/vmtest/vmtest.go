@@ -9,11 +9,13 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
 
+	racks "github.com/racker-project/racker/pkg/rack"
 	"github.com/racker-project/racker/pkg/sim"
 )
 
@@ -42,6 +44,7 @@ type Running struct {
 type rack interface {
 	Start(cmd *exec.Cmd) error
 	Run(ctx context.Context, ready func()) error
+	Stranger(mac racks.MAC, address netip.Prefix) (*sim.Namespace, error)
 }
 
 // Start brings a rack up for the time of the test. Without RACKER_VM=1 it skips the test.
@@ -144,6 +147,21 @@ func (r *Running) Start(cmd *exec.Cmd) {
 	if err := r.rack.Start(cmd); err != nil {
 		r.t.Fatalf("%s: %v", cmd, err)
 	}
+}
+
+// Stranger makes a machine on the internal network that is no node, for the time of the test; its NIC is eth0.
+func (r *Running) Stranger(mac, address string) *sim.Namespace {
+	r.t.Helper()
+	m, err := racks.ParseMAC(mac)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	ns, err := r.rack.Stranger(m, netip.MustParsePrefix(address))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { _ = ns.Close() }) // what is in it is gone by then
+	return ns
 }
 
 // Run runs a command on the management node to its end and gives its exit code and what it wrote. A command that cannot be

@@ -239,3 +239,8 @@ func (f *Fleet) SetFaults(name string, faults sim.Faults) error {
 // Start starts a command on the management node: in its network namespace, with racker's paths in the environment. The
 // caller waits for it.
 func (f *Fleet) Start(cmd *exec.Cmd) error { return f.site.Start(cmd) }
+
+// Stranger makes a further machine on the internal network (sim.Site.Stranger).
+func (f *Fleet) Stranger(mac rack.MAC, address netip.Prefix) (*sim.Namespace, error) {
+	return f.site.Stranger(mac, address)
+}
