@@ -76,7 +76,7 @@ func (a *Agent) Run(ctx context.Context) error {
 
 // serve checks in for ever, and does the jobs that it gets.
 func (a *Agent) serve(ctx context.Context) error {
-	node, idle := "", 0
+	node, idling := "", 0
 	for {
 		began := time.Now()
 		got, err := a.checkIn(ctx)
@@ -99,13 +99,19 @@ func (a *Agent) serve(ctx context.Context) error {
 			}
 			continue
 		}
-		if a.do(ctx, got.Node, got.Job) {
+		switch a.do(ctx, got.Node, got.Job) {
+		case reboot:
 			return a.reboot(ctx)
+		case wait:
+			if err := a.retry.wait(ctx, 0); err != nil {
+				return err
+			}
+			continue
 		}
-		if err := a.denied.wait(ctx, idle); err != nil {
+		if err := a.denied.wait(ctx, idling); err != nil {
 			return err
 		}
-		idle = min(idle+1, 4)
+		idling = min(idling+1, 4)
 		if err := a.survey(ctx); err != nil {
 			return err
 		}

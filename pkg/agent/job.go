@@ -11,8 +11,11 @@ import (
 	"github.com/racker-project/racker/pkg/hwinfo"
 )
 
-// errStop ends a job without a report: the server said so.
-var errStop = errors.New("the server stopped the job")
+// errStop ends a job without a report: the server said so. errWait is such an end of a job that goes on later.
+var (
+	errStop = errors.New("the server stopped the job")
+	errWait = errors.New("the server gives the job again later")
+)
 
 // work is what the agent knows of one job, besides what the job says.
 type work struct {
@@ -22,9 +25,18 @@ type work struct {
 	shown    *api.DiskResult // what the disk step found in this boot
 }
 
-// do carries out a job from its next step on, and reports whether the machine is to reboot now. All errors are reported
-// to the server; none ends the agent.
-func (a *Agent) do(ctx context.Context, node string, job *api.Job) (reboot bool) {
+// after is what follows a job.
+type after int
+
+const (
+	idle   after = iota // other orders may come
+	wait                // the same job comes again
+	reboot              // now
+)
+
+// do carries out a job from its next step on, and tells what follows. All errors are reported to the server; none ends the
+// agent.
+func (a *Agent) do(ctx context.Context, node string, job *api.Job) after {
 	log := a.log.With("run", job.ID)
 	if a.work == nil || a.work.job.ID != job.ID {
 		a.work = &work{}
@@ -34,27 +46,30 @@ func (a *Agent) do(ctx context.Context, node string, job *api.Job) (reboot bool)
 	log.Info("job", "kind", string(job.Kind), "next", job.Next)
 	if err := checkJob(job); err != nil {
 		a.failed(ctx, w, max(job.Next, 0), err)
-		return false
+		return idle
 	}
 	for n := job.Next; n < len(job.Steps); n++ {
 		err := a.one(ctx, w, n)
 		switch {
 		case err == nil:
 		case ctx.Err() != nil:
-			return false
+			return idle
+		case errors.Is(err, errWait):
+			log.Info("job waits", "step", string(job.Steps[n]), "err", err)
+			return wait
 		case errors.Is(err, errStop):
 			log.Warn("job left", "step", string(job.Steps[n]), "err", err)
-			return false
+			return idle
 		default:
 			a.failed(ctx, w, n, err)
-			return false
+			return idle
 		}
 		if job.Steps[n] == api.StepReboot {
-			return true
+			return reboot
 		}
 	}
 	log.Info("job done")
-	return false
+	return idle
 }
 
 // checkJob refuses what this agent does not know, before its first step.
@@ -141,6 +156,8 @@ func (a *Agent) tell(ctx context.Context, job string, n int, r api.StepReport) e
 	for try := 0; ; try++ {
 		reply, err := a.client.report(ctx, job, n, r)
 		switch {
+		case err == nil && reply.Again:
+			return fmt.Errorf("%w: %s", errWait, reply.Reason)
 		case err == nil && reply.Stop:
 			return fmt.Errorf("%w: %s", errStop, reply.Reason)
 		case err == nil:

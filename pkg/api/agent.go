@@ -249,6 +249,8 @@ type WriteResult struct {
 // StepReply acknowledges a report.
 type StepReply struct {
 	// Stop tells the agent to leave the job: it was cancelled, or the step is refused. The agent checks in again.
-	Stop   bool   `json:"stop,omitempty"`
+	Stop bool `json:"stop,omitempty"`
+	// Again tells it that the job is not over: the server gives it again when the agent may go on.
+	Again  bool   `json:"again,omitempty"`
 	Reason string `json:"reason,omitempty"`
 }

@@ -87,7 +87,7 @@ func (m *Machine) redeem(ctx context.Context, n *rack.Node, at State, p bootd.Pe
 		r.Session = &Session{Key: sessionKey(p), Token: in.Token}
 		r.Job.Token.Given = ""
 		// A machine that booted anew begins anew: what it wrote before is not trusted.
-		r.Job.Next = 0
+		r.Job.Next, r.Job.Shown = 0, nil
 		id, hw := in.Identity, in.Hardware
 		r.Identity, r.Hardware = &id, &hw
 		r.Clock = ""
@@ -125,6 +125,7 @@ func (m *Machine) assign(ctx context.Context, n *rack.Node, p bootd.Peer) (api.A
 		}
 		changed := e.changed.next()
 		rec := e.rec.Load()
+		_, run := m.runAt(rec.Run)
 		may, freed := m.mayWork(rec)
 		if !may {
 			select {
@@ -133,6 +134,7 @@ func (m *Machine) assign(ctx context.Context, n *rack.Node, p bootd.Peer) (api.A
 			case <-until.C:
 				return api.Assignment{Node: n.Name}, nil
 			case <-changed:
+			case <-run: // its disk may be confirmed
 			case <-freed:
 			}
 			continue
@@ -145,28 +147,36 @@ func (m *Machine) assign(ctx context.Context, n *rack.Node, p bootd.Peer) (api.A
 	}
 }
 
-// mayWork reports whether the agent may begin, or go on. An install waits for an image stream; freed is closed when there
-// may be one.
+// mayWork reports whether the agent may begin, or go on. An install first shows its disks; then it waits until they are
+// confirmed, and for an image stream. freed is closed when there may be one.
 func (m *Machine) mayWork(rec *Record) (may bool, freed <-chan struct{}) {
-	if rec.Job == nil || rec.Job.Hold || rec.State != Agent && rec.State != Installing {
+	switch {
+	case rec.Job == nil || rec.Job.Hold || rec.State != Agent && rec.State != Installing:
+		return false, nil
+	case rec.Job.Kind != api.JobInstall, rec.State == Agent && rec.Job.Shown == nil:
+		return true, nil
+	case m.asks(rec):
+		m.queue(rec.MAC, true)
 		return false, nil
 	}
-	if rec.Job.Kind != api.JobInstall {
-		return true, nil
-	}
-	may, freed = m.streams.ask(rec.MAC)
-	if now := m.record(rec.MAC); now == nil || now.State != Agent && now.State != Installing {
-		m.streams.release(rec.MAC) // it went on in between, and nobody else would give this back
+	return m.stream(rec.MAC)
+}
+
+// stream asks for an image stream for a node that may write. freed is closed when there may be one.
+func (m *Machine) stream(mac rack.MAC) (may bool, freed <-chan struct{}) {
+	may, freed = m.streams.ask(mac)
+	if now := m.record(mac); now == nil || now.State != Agent && now.State != Installing {
+		m.streams.release(mac) // it went on in between, and nobody else would give this back
 		return false, freed
 	}
-	m.queue(rec.MAC, !may)
+	m.queue(mac, !may)
 	return may, freed
 }
 
 func (m *Machine) job(ctx context.Context, n *rack.Node, rec *Record) (*api.Job, error) {
 	job := &api.Job{
 		ID: rec.Job.ID, Kind: rec.Job.Kind, Steps: rec.Job.Steps, Next: rec.Job.Next,
-		Expect: api.Expect{Where: n.Where(), PrimaryMAC: n.Primary.String(), BMCMAC: n.BMC.String(), Serial: n.Serial},
+		Shown: rec.Job.Row, Expect: api.Expect{Where: n.Where(), PrimaryMAC: n.Primary.String(), BMCMAC: n.BMC.String(), Serial: n.Serial},
 	}
 	if rec.Job.Kind != api.JobInstall {
 		return job, nil

@@ -47,7 +47,7 @@ func TestCancelInEachState(t *testing.T) {
 			w.servers[mac(2)].absent = true
 			m := w.start(nil)
 			req := request()
-			req.Nodes = []string{"node-1"}
+			req.Nodes, req.Shown = []string{"node-1"}, shownD()
 			v, err := m.Submit(t.Context(), req)
 			if err != nil {
 				t.Fatal(err)

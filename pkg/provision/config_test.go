@@ -20,7 +20,7 @@ func config(host, butane string) api.NodeConfig {
 // send puts configs of both servers, and gives a request that names them.
 func (w *world) send(butane string) api.RunRequest {
 	w.t.Helper()
-	req := api.RunRequest{Provision: "flatcar", Image: "os", OnFailure: "cancel", PowerCycleRunning: true, Configs: map[string]string{}}
+	req := api.RunRequest{Provision: "flatcar", Image: "os", OnFailure: "cancel", PowerCycleRunning: true, Erase: api.EraseExact, Configs: map[string]string{}}
 	for _, last := range []byte{2, 3} {
 		n, _ := w.at().node(mac(last))
 		v, err := w.at().PutConfig(w.t.Context(), n.Name, config(n.Name, butane))
@@ -83,7 +83,7 @@ func TestReprovisionGivesWhatIsApplied(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.send("three")
-	v, err := w.at().Reprovision(t.Context(), mac(2).String(), api.Reprovision{OnFailure: "cancel"})
+	v, err := w.at().Reprovision(t.Context(), mac(2).String(), api.Reprovision{OnFailure: "cancel", Erase: api.EraseExact})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -94,7 +94,7 @@ func (m *Machine) limit(rec *Record) time.Duration {
 	case Netbooting:
 		return d.Netboot
 	case Agent:
-		if rec.held() {
+		if rec.held() || m.asks(rec) {
 			return 0
 		}
 		return d.Agent
@@ -167,8 +167,12 @@ func (m *Machine) failIn(ctx context.Context, mac rack.MAC, in State, why func(*
 // cannot fail any more, since it is ready or failed before, is left as it is. The error is the store's: then nobody may
 // be told that the failure was noted.
 func (m *Machine) fail(ctx context.Context, mac rack.MAC, reason string) error {
+	return m.failFor(ctx, mac, reason, false)
+}
+
+func (m *Machine) failFor(ctx context.Context, mac rack.MAC, reason string, lasting bool) error {
 	err := m.transition(ctx, mac, Failed, func(r *Record) error {
-		r.Reason = reason
+		r.Reason, r.Lasting = reason, lasting
 		r.disarm()
 		return nil
 	})

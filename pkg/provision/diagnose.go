@@ -41,6 +41,7 @@ type sight struct {
 
 	Microkernel string    // the error of Config.Microkernel; empty when there is one
 	Held        bool      // Record.held: --stop-at agent
+	Asks        bool      // Machine.asks: its disks wait to be confirmed
 	Asked       time.Time // since when the run waits for an answer about it (Question.Asked); zero when it does not
 	Run         string    // Record.Run
 	NotFenced   string    // Record.Fence: why an excluded node may still be on; empty when it is off for sure
@@ -89,7 +90,7 @@ func (s *sight) why(in State) string {
 		return first(s, s.trail(in), noMicrokernel, noPower, agentNeverCame, kernelStalled, noKernel, noScript, noIPXE, tftpStalled,
 			noTFTP, bootsDisk, wrongVLAN, noFallback, wrongNIC, strangers, noDHCP)
 	case Agent:
-		return first(s, s.trail(in), held, queuedForImage, powerLost, agentSilent, agentSlow)
+		return first(s, s.trail(in), held, disksAsked, queuedForImage, powerLost, agentSilent, agentSlow)
 	case Installing:
 		return first(s, s.trail(in), queuedForImage, powerLost, agentSilent, writeStands, writeSlow)
 	case Installed, Booted:

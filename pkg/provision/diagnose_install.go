@@ -22,6 +22,13 @@ func held(s *sight, _ *trail) string {
 	return "held in the microkernel before its first write, as --stop-at agent asked: a run without it goes on from here"
 }
 
+func disksAsked(s *sight, _ *trail) string {
+	if !s.Asks || s.State == Failed {
+		return ""
+	}
+	return fmt.Sprintf("waits in the microkernel until the disks to be erased are confirmed: racker run wait %s shows and asks", clip(s.Run, 24))
+}
+
 func queuedForImage(s *sight, _ *trail) string {
 	if !s.Queued || s.State == Failed {
 		return ""

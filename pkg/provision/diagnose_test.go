@@ -158,6 +158,7 @@ func TestDiagnoseAgent(t *testing.T) {
 		"does not go on, failed": {agent(time.Minute, stepVerify).late(Agent), []string{"does not go on"}},
 		"held":                   {agent(time.Second, stepAgent).in(Agent, func(s *sight) { s.Held = true }), []string{"--stop-at agent"}},
 		"held, and silent long":  {agent(time.Hour, stepAgent).in(Agent, func(s *sight) { s.Held = true }), []string{"held in the microkernel"}},
+		"disks asked":            {agent(time.Hour, stepAgent).in(Agent, func(s *sight) { s.Asks, s.Queued, s.Run = true, true, "run-1" }), []string{"racker run wait run-1"}},
 		"queue":                  {agent(time.Second, stepAgent).in(Agent, func(s *sight) { s.Queued = true }), []string{"waits for an image stream"}},
 		"queue, installing":      {writing(time.Second, time.Minute, nil).in(Installing, func(s *sight) { s.Queued = true }), []string{"limits.image_streams"}},
 
@@ -226,7 +227,7 @@ func FuzzDiagnose(f *testing.F) {
 		bit := func(i int) bool { return bits>>i&1 != 0 }
 		s := sight{
 			Name: name, Primary: word, State: states[int(state)%len(states)], Step: states[int(bits)%len(states)], Reason: reason, Run: word,
-			Refused: bit(0), Silent: bit(1), Queued: bit(2), Held: bit(3), BMC: word, BMCError: reason, Now: noon, Since: noon.Add(time.Duration(n)),
+			Refused: bit(0), Silent: bit(1), Queued: bit(2), Held: bit(3), Asks: bit(5), BMC: word, BMCError: reason, Now: noon, Since: noon.Add(time.Duration(n)),
 			PoweredOn: noon.Add(-time.Duration(ago / 2)), AgentHeard: noon.Add(time.Duration(ago)), Moved: noon.Add(-time.Duration(n)), Rest: time.Duration(n),
 			Peers: ago, Unknown: []string{name, reason, word, word}, Heard: Heard{What: word, VLAN: int(n), At: noon, LACP: noon.Add(time.Duration(n))},
 		}

@@ -161,7 +161,12 @@ func (m *Machine) driveNodes(ctx context.Context, id string, nodes []rack.MAC) e
 	for _, mac := range nodes {
 		g.Go(func() error { return m.driveNode(gctx, id, mac) })
 	}
-	return g.Wait()
+	tctx, stop := context.WithCancel(gctx)
+	var tables errgroup.Group
+	tables.Go(func() error { return m.confirmTables(tctx, id) })
+	err := g.Wait()
+	stop()
+	return errors.Join(err, tables.Wait())
 }
 
 // driveNode carries one node to ready, failed or out of the run. Errors are the store's; a node's own failures are states.
@@ -195,6 +200,9 @@ func (m *Machine) driveOn(ctx context.Context, id string, mac rack.MAC) (over bo
 	}
 	if r.Stop && rec.mayLeave() {
 		return false, m.release(ctx, mac)
+	}
+	if done, err := m.leaveOut(ctx, r, rec); done {
+		return false, err
 	}
 	switch rec.State {
 	case Ready, Known:

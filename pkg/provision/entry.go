@@ -129,7 +129,7 @@ func (r *Record) enter(to, from State, now time.Time) {
 		r.Step = string(from)
 		return
 	}
-	r.Step, r.Reason, r.Unreached, r.Refused = "", "", false, false
+	r.Step, r.Reason, r.Unreached, r.Refused, r.Lasting = "", "", false, false, false
 }
 
 // entered begins the node's time in a state.

@@ -23,7 +23,7 @@ func decide(r *runRecord, rec *Record) string {
 		return a.Answer
 	}
 	policy := r.Request.OnFailure
-	again := !rec.Refused && rec.Tries <= r.Request.Retries
+	again := !rec.Refused && !rec.Lasting && rec.Tries <= r.Request.Retries
 	switch {
 	case policy == api.OnFailureExclude && again:
 		return api.OnFailureRetry

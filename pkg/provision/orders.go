@@ -42,6 +42,7 @@ func (m *Machine) Reprovision(ctx context.Context, word string, o api.Reprovisio
 	}
 	return m.order(ctx, n, api.RunRequest{
 		Provision: what, Image: o.Image, OnFailure: o.OnFailure, Retries: o.Retries, SSHKeys: o.SSHKeys, Configs: configs,
+		Erase: o.Erase, WipeOldOS: o.WipeOldOS, WipeForeign: o.WipeForeign,
 	})
 }
 

@@ -149,7 +149,7 @@ func TestSecondOrderIsRefused(t *testing.T) {
 	w, v := waiting(t)
 	m := w.at()
 	for what, err := range map[string]error{
-		"reprovision": third(m.Reprovision(t.Context(), "node-1", api.Reprovision{Image: "os", OnFailure: "cancel"})),
+		"reprovision": third(m.Reprovision(t.Context(), "node-1", api.Reprovision{Image: "os", OnFailure: "cancel", Erase: api.EraseExact})),
 		"power":       third(m.Power(t.Context(), "node-1", api.PowerOrder{Power: api.PowerOff})),
 		"exclude":     third(m.Exclude(t.Context(), "node-1")),
 		"adopt":       third(m.Adopt(t.Context(), "node-1")),

@@ -23,6 +23,8 @@ type Record struct {
 	Unreached bool `json:"unreached,omitempty"`
 	// Refused marks one that no further attempt may follow: the BMC refused the credentials, and may lock the account.
 	Refused bool `json:"refused,omitempty"`
+	// Lasting marks one that another attempt would only meet again: somebody has to decide something first.
+	Lasting bool `json:"lasting,omitempty"`
 	// Fence is what became of the power-off of a node that was excluded: fenceDue until it was tried, "" when it is off for
 	// sure, else why that is not known.
 	Fence string `json:"fence,omitempty"`
@@ -58,14 +60,18 @@ type Job struct {
 	// Image is the ID of the image to install.
 	Image string `json:"image"`
 	// Next is the index of the first step that was not acknowledged.
-	Next    int            `json:"next"`
-	Token   Token          `json:"token"`
-	Disk    *api.Disk      `json:"disk,omitempty"`
-	Others  []string       `json:"others,omitempty"`
-	SSHKeys []string       `json:"ssh_keys,omitempty"`
-	Began   bool           `json:"began,omitempty"` // the write began
-	Plain   bool           `json:"plain,omitempty"` // the image took no Ignition
-	Steps   []api.StepKind `json:"steps"`
+	Next  int   `json:"next"`
+	Token Token `json:"token"`
+	// Disk is the install disk, once it may be erased; Row is the api.DiskResult.Digest of what was shown last.
+	Disk    *api.Disk `json:"disk,omitempty"`
+	Row     string    `json:"row,omitempty"`
+	Others  []string  `json:"others,omitempty"`
+	SSHKeys []string  `json:"ssh_keys,omitempty"`
+	// Shown is what the agent would erase, while that waits to be confirmed, or for an image stream.
+	Shown *api.DiskResult `json:"shown,omitempty"`
+	Began bool            `json:"began,omitempty"` // the write began
+	Plain bool            `json:"plain,omitempty"` // the image took no Ignition
+	Steps []api.StepKind  `json:"steps"`
 	// Config is the digest of the node's declared config; empty without one. It goes over to the Install.
 	Config string `json:"config,omitempty"`
 	// Names tells which names of other nodes its Ignition config has.

@@ -47,7 +47,7 @@ func (m *Machine) Report(ctx context.Context, p bootd.Peer, job string, step int
 		if err := m.logs.append(n.Name, []byte(r.LogTail)); err != nil {
 			m.log.WarnContext(ctx, "node log", "node", n.Name, "err", err)
 		}
-		return m.stopped(ctx, n, reason, "noted")
+		return m.stoppedFor(ctx, n, reason, "noted", r.Lasting)
 	case r.State == api.StepRunning && kind != api.StepReboot:
 		return m.running(ctx, n, rec, kind, r)
 	case r.State == api.StepRunning || r.State == api.StepDone:
@@ -59,7 +59,12 @@ func (m *Machine) Report(ctx context.Context, p bootd.Peer, job string, step int
 // stopped fails the node and tells its agent to leave the job: only once that is durable, since an agent that left a job
 // which the state still has would begin it again.
 func (m *Machine) stopped(ctx context.Context, n *rack.Node, reason, say string) (api.StepReply, error) {
-	if err := m.fail(ctx, n.Primary, reason); err != nil {
+	return m.stoppedFor(ctx, n, reason, say, false)
+}
+
+// stoppedFor is stopped for a reason that may be lasting: another attempt would only meet it again.
+func (m *Machine) stoppedFor(ctx context.Context, n *rack.Node, reason, say string, lasting bool) (api.StepReply, error) {
+	if err := m.failFor(ctx, n.Primary, reason, lasting); err != nil {
 		return api.StepReply{}, err
 	}
 	return api.StepReply{Stop: true, Reason: say}, nil
@@ -117,7 +122,7 @@ func (m *Machine) acknowledge(ctx context.Context, n *rack.Node, rec *Record, st
 		Fields: map[string]string{"step": string(kind)}})
 	switch kind {
 	case api.StepDisk:
-		return m.diskChosen(ctx, n, r)
+		return m.diskChosen(ctx, n, rec, r)
 	case api.StepReboot:
 		if rec.Job.Kind != api.JobInstall {
 			return m.looked(ctx, n, rec)
@@ -189,7 +194,9 @@ func (m *Machine) advance(ctx context.Context, n *rack.Node, was *Record, step i
 	return err
 }
 
-func (m *Machine) diskChosen(ctx context.Context, n *rack.Node, r api.StepReport) (api.StepReply, error) {
+// diskChosen takes what an agent would erase. It may go on when that was confirmed and an image stream is free; else it
+// leaves the job, asks for it again, and shows its disks anew when it gets it: what is written is what is there then.
+func (m *Machine) diskChosen(ctx context.Context, n *rack.Node, rec *Record, r api.StepReport) (api.StepReply, error) {
 	var res api.DiskResult
 	if err := decode(r.Result, &res); err != nil {
 		return api.StepReply{}, err
@@ -197,20 +204,63 @@ func (m *Machine) diskChosen(ctx context.Context, n *rack.Node, r api.StepReport
 	if err := bounded("the disk of "+n.Name, maxDisk, res); err != nil {
 		return m.stopped(ctx, n, err.Error(), err.Error())
 	}
-	m.note(n.Primary, event.Event{Kind: event.AgentStep, Message: fmt.Sprintf("install disk %s (%s %s, %d bytes)",
-		res.Disk.Path, res.Disk.Model, diskName(&res.Disk), res.Disk.Size)})
-	for _, os := range res.Others {
-		m.note(n.Primary, event.Event{Kind: event.AgentStep, Message: "another disk holds an operating system: " + os})
+	digest := res.Digest()
+	if rec.Job.Shown == nil || rec.Job.Row != digest {
+		m.tellDisk(n.Primary, &res)
 	}
+	wait := "its disk waits to be confirmed"
+	if m.run(rec.Run).mayErase(rec, &res, digest) {
+		if may, _ := m.stream(n.Primary); may {
+			return api.StepReply{}, m.takeDisk(ctx, n, &res, digest)
+		}
+		wait = "it waits for an image stream"
+	} else {
+		m.streams.release(n.Primary)
+	}
+	err := m.update(ctx, n.Primary, func(r *Record) error {
+		if !r.atDisk(rec.Job.ID) {
+			return errStale
+		}
+		r.Job.Shown, r.Job.Row = &res, digest
+		return nil
+	})
+	return api.StepReply{Stop: true, Again: true, Reason: wait}, err
+}
+
+// atDisk reports whether the node's job is that one, before its disk step.
+func (r *Record) atDisk(job string) bool {
+	return r.State == Agent && r.Job != nil && r.Job.ID == job && r.Job.Next < len(r.Job.Steps) && r.Job.Steps[r.Job.Next] == api.StepDisk
+}
+
+func (m *Machine) tellDisk(mac rack.MAC, res *api.DiskResult) {
+	m.note(mac, event.Event{Kind: event.AgentStep, Message: "install disk " + diskText(&res.Disk)})
+	for i := range res.Wipes {
+		m.note(mac, event.Event{Kind: event.AgentStep, Message: "signatures to be erased on " + diskText(&res.Wipes[i])})
+	}
+	for _, os := range res.Others {
+		m.note(mac, event.Event{Kind: event.AgentStep, Message: "another disk holds an operating system: " + os})
+	}
+}
+
+// takeDisk acknowledges the disk step.
+func (m *Machine) takeDisk(ctx context.Context, n *rack.Node, res *api.DiskResult, digest string) error {
 	err := m.transition(ctx, n.Primary, Installing, func(r *Record) error {
 		if r.Job == nil || r.Job.Next >= len(r.Job.Steps) || r.Job.Steps[r.Job.Next] != api.StepDisk {
 			return errStale
 		}
-		r.Job.Disk, r.Job.Others = &res.Disk, res.Others
+		if !m.run(r.Run).mayErase(r, res, digest) {
+			return errStale
+		}
+		r.Job.Disk, r.Job.Others, r.Job.Row, r.Job.Shown = &res.Disk, res.Others, digest, nil
 		r.Job.Next++
 		return nil
 	})
-	return api.StepReply{}, err
+	if err != nil {
+		if rec := m.record(n.Primary); rec == nil || !rec.streaming() {
+			m.streams.release(n.Primary)
+		}
+	}
+	return err
 }
 
 // installed makes the disk the BMC's boot device, disarms the job, and only then lets the agent reboot. A BMC that does

@@ -65,13 +65,16 @@ type runRecord struct {
 	Canary   []rack.MAC `json:"canary,omitempty"`
 	CanaryOK bool       `json:"canary_ok,omitempty"`
 	// Asked are the questions that are open, or answered and not acted upon yet.
-	Asked   map[rack.MAC]asked `json:"asked,omitempty"`
-	Stop    bool               `json:"stop,omitempty"` // no node starts any more
-	Skipped []string           `json:"skipped,omitempty"`
-	Reason  string             `json:"reason,omitempty"`
-	Began   time.Time          `json:"began"`
-	Ended   time.Time          `json:"ended,omitzero"`
-	Code    int                `json:"code"`
+	Asked map[rack.MAC]asked `json:"asked,omitempty"`
+	// Allowed are the disks that somebody confirmed to be erased, Out the nodes that were left out then.
+	Allowed map[rack.MAC]allowed `json:"allowed,omitempty"`
+	Out     []rack.MAC           `json:"out,omitempty"`
+	Stop    bool                 `json:"stop,omitempty"` // no node starts any more
+	Skipped []string             `json:"skipped,omitempty"`
+	Reason  string               `json:"reason,omitempty"`
+	Began   time.Time            `json:"began"`
+	Ended   time.Time            `json:"ended,omitzero"`
+	Code    int                  `json:"code"`
 }
 
 // asked is a question about an attempt at a node that failed, with its answer once there is one.
@@ -91,6 +94,10 @@ func (r *runRecord) clone() *runRecord {
 	if r.Apply != nil {
 		a := *r.Apply
 		c.Apply = &a
+	}
+	c.Out, c.Allowed = slices.Clone(r.Out), make(map[rack.MAC]allowed, len(r.Allowed))
+	for mac, a := range r.Allowed {
+		c.Allowed[mac] = a
 	}
 	return &c
 }

@@ -155,7 +155,7 @@ func TestRetry(t *testing.T) {
 	if v, err := w.at().Submit(t.Context(), req); err != nil || v.Changed || v.Code != 0 {
 		t.Errorf("the same order again: changed %t, code %d, %v", v.Changed, v.Code, err)
 	}
-	v, err := w.at().Reprovision(t.Context(), "node-2", api.Reprovision{OnFailure: "retry", Retries: 1})
+	v, err := w.at().Reprovision(t.Context(), "node-2", api.Reprovision{OnFailure: "retry", Retries: 1, Erase: api.EraseExact})
 	if err != nil {
 		t.Fatal(err)
 	}

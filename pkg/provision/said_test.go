@@ -20,7 +20,7 @@ func reportSteps(t *testing.T, m *Machine, p bootd.Peer, job *api.Job, end int) 
 		r := api.StepReport{State: api.StepDone}
 		switch job.Steps[i] {
 		case api.StepDisk:
-			r.Result = marshal(api.DiskResult{Disk: api.Disk{Path: "/dev/vda", Serial: "D"}})
+			r.Result = marshal(diskD())
 		case api.StepWrite:
 			if _, err := m.Report(t.Context(), p, job.ID, i, api.StepReport{State: api.StepRunning}); err != nil {
 				t.Fatal(err)

@@ -80,6 +80,8 @@ func (s *server) install(ctx context.Context, from netip.Addr, token string) {
 		var a api.Assignment
 		var old bool
 		ok := s.again(ctx, func(m *Machine) (err error) {
+			ctx, end := s.w.connected(ctx)
+			defer end()
 			a, err = m.CheckIn(ctx, p, s.checkIn(token))
 			old = errors.Is(err, bootd.ErrSession)
 			if old {
@@ -105,7 +107,7 @@ func (s *server) steps(ctx context.Context, p bootd.Peer, job *api.Job) bool {
 		r := api.StepReport{State: api.StepDone}
 		switch job.Steps[i] {
 		case api.StepDisk:
-			r.Result = marshal(api.DiskResult{Disk: api.Disk{Path: "/dev/vda", Serial: "D" + s.primary.String(), Size: 1 << 30}})
+			r.Result = marshal(api.DiskResult{Disk: api.Disk{Path: "/dev/vda", Serial: "D" + s.primary.String(), Size: 1 << 30}, Matched: 1})
 		case api.StepWrite:
 			if !s.report(ctx, p, job, i, api.StepReport{State: api.StepRunning, Progress: &api.Progress{Done: 1, Total: 2}}) {
 				return false

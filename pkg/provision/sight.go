@@ -46,7 +46,7 @@ func (m *Machine) diagnosis(n *rack.Node, rec *Record, peers int64) string {
 		Now: time.Now(), Since: rec.Since, PoweredOn: l.powered, Power: l.power, BMCError: l.bmcError,
 		Silent: rec.State == Failed && rec.Unreached && !rec.Refused || rec.State != Failed && l.bmcError != "" && !l.reached,
 		Events: l.evidence, AgentHeard: l.heard, Progress: l.progress, Moved: l.moved.Add(-l.spent), Peers: peers, Queued: l.queued,
-		Held: rec.held(), Run: rec.Run, NotFenced: rec.Fence, Asked: m.askedAt(rec),
+		Held: rec.held(), Asks: m.asks(rec), Run: rec.Run, NotFenced: rec.Fence, Asked: m.askedAt(rec),
 	}
 	if m.limit(rec) > 0 {
 		s.Rest = max(m.timeLeft(rec), 0)

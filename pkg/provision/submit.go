@@ -116,6 +116,8 @@ func sane(req api.RunRequest) error {
 		return fmt.Errorf("configs: nothing is installed with provision %q", req.Provision)
 	case len(req.SSHKeys) > 0 && req.Provision == provisionFlatcar:
 		return errors.New("ssh_keys: those of a flatcar run are in its configs")
+	case req.Erase != api.EraseAsk && req.Erase != api.EraseExact:
+		return fmt.Errorf("erase %q: want exact or nothing", req.Erase)
 	case !req.NotAfter.IsZero() && !req.NotAfter.After(time.Now()):
 		return fmt.Errorf("not-after %s: that is over", req.NotAfter.Format(time.RFC3339))
 	case req.MinReady < 0:

@@ -78,7 +78,7 @@ func TestNoPowerOffAfterTheCheckIn(t *testing.T) {
 	s := w.servers[mac(2)]
 	b := &slowOff{world: w, asked: make(chan struct{})}
 	m.needs.BMCs = b
-	v, err := m.Reprovision(t.Context(), "node-1", api.Reprovision{OnFailure: api.OnFailureCancel})
+	v, err := m.Reprovision(t.Context(), "node-1", api.Reprovision{OnFailure: api.OnFailureCancel, Erase: api.EraseExact})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +162,7 @@ func TestReleasedIsNotReached(t *testing.T) {
 	w.runToEnd(request())
 	m := w.at()
 	w.servers[mac(2)].absent = true
-	v, err := m.Reprovision(t.Context(), "node-1", api.Reprovision{OnFailure: api.OnFailureCancel})
+	v, err := m.Reprovision(t.Context(), "node-1", api.Reprovision{OnFailure: api.OnFailureCancel, Erase: api.EraseExact})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,8 +18,14 @@ func armed(t *testing.T) (*world, *Machine, *server) {
 	t.Helper()
 	w := newWorld(t)
 	m := w.start(nil)
+	by := newRun(&runRecord{ID: "run-1", State: runRunning, Request: api.RunRequest{Provision: provisionImage, Shown: shownD()}})
+	by.driven = true // by this test
+	m.mu.Lock()
+	m.runs["run-1"] = by
+	m.mu.Unlock()
 	for _, to := range []State{CheckingBMC, Powering, Netbooting} {
 		err := m.transition(t.Context(), mac(2), to, func(r *Record) error {
+			r.Run = "run-1"
 			r.Job = &Job{ID: "job-1", Kind: api.JobInstall, Image: w.image.ID, Steps: jobSteps(false), Callback: "cb"}
 			return nil
 		})
@@ -28,6 +34,16 @@ func armed(t *testing.T) (*world, *Machine, *server) {
 		}
 	}
 	return w, m, w.servers[mac(2)]
+}
+
+// diskD is what an agent by hand finds; shownD is a request's word that node-1 may be erased when it does.
+func diskD() api.DiskResult {
+	return api.DiskResult{Disk: api.Disk{Path: "/dev/vda", Serial: "D"}, Matched: 1}
+}
+
+func shownD() map[string]string {
+	d := diskD()
+	return map[string]string{mac(2).String(): d.Digest()}
 }
 
 // token makes a network boot and asks for its script.
@@ -191,7 +207,7 @@ func TestLastReplyLost(t *testing.T) {
 	for i := range last {
 		r := api.StepReport{State: api.StepDone}
 		if jobSteps(false)[i] == api.StepDisk {
-			r.Result = marshal(api.DiskResult{Disk: api.Disk{Path: "/dev/vda", Serial: "D"}})
+			r.Result = marshal(diskD())
 		}
 		if jobSteps(false)[i] == api.StepWrite {
 			if _, err := m.Report(t.Context(), p, "job-1", i, api.StepReport{State: api.StepRunning}); err != nil {

@@ -104,7 +104,9 @@ func (m *Machine) view(n *rack.Node) api.NodeView {
 	if rec.Install != nil {
 		v.OtherOS = rec.Install.Others
 	}
-	if rec.Job != nil && rec.Job.Disk != nil {
+	if rec.Job != nil && rec.Job.Shown != nil {
+		v.Disk, v.OtherOS = &rec.Job.Shown.Disk, rec.Job.Shown.Others
+	} else if rec.Job != nil && rec.Job.Disk != nil {
 		v.Disk, v.OtherOS = rec.Job.Disk, rec.Job.Others
 	}
 	m.alive(n.Primary, func(l *live) {
@@ -175,6 +177,7 @@ func (m *Machine) RunView(id string) (api.RunView, error) {
 	v := api.RunView{
 		ID: run.ID, State: run.State, Image: run.Image, Began: run.Began, Ended: run.Ended,
 		Reason: run.Reason, Skipped: run.Skipped, Code: run.Code, Changed: true, Questions: m.questions(run), Request: run.Request,
+		Erase: m.table(run),
 	}
 	var nodes []*rack.Node
 	for _, mac := range run.Nodes {

@@ -50,6 +50,7 @@ type world struct {
 	plan    *rack.Plan // no address moves when rows go
 	machine *Machine
 	store   store.Store
+	life    context.Context // of the machine
 	stop    context.CancelFunc
 	ended   chan error
 	servers map[rack.MAC]*server
@@ -174,7 +175,7 @@ func (w *world) start(tune func(*Config)) *Machine {
 		w.t.Fatal(err)
 	}
 	w.mu.Lock()
-	w.machine, w.store, w.stop, w.ended = m, open, stop, make(chan error, 1)
+	w.machine, w.store, w.life, w.stop, w.ended = m, open, ctx, stop, make(chan error, 1)
 	ended := w.ended
 	w.mu.Unlock()
 	go func() { ended <- m.Run(ctx) }()
@@ -216,6 +217,16 @@ func (w *world) at() *Machine {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.machine
+}
+
+// connected gives a context that ends with the machine, too: a daemon that dies takes its connections along.
+func (w *world) connected(ctx context.Context) (context.Context, func()) {
+	w.mu.Lock()
+	life := w.life
+	w.mu.Unlock()
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(life, cancel)
+	return ctx, func() { stop(); cancel() }
 }
 
 func (w *world) addr(last byte) netip.Addr { return netip.AddrFrom4([4]byte{172, 24, 213, last}) }
@@ -337,5 +348,5 @@ func (w *world) wait(id string) api.RunView {
 }
 
 func request() api.RunRequest {
-	return api.RunRequest{Provision: "image", Image: "os", OnFailure: "cancel"}
+	return api.RunRequest{Provision: "image", Image: "os", OnFailure: "cancel", Erase: api.EraseExact}
 }

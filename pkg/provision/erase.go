@@ -1,0 +1,239 @@
+package provision
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/racker-project/racker/pkg/api"
+	"github.com/racker-project/racker/pkg/event"
+	"github.com/racker-project/racker/pkg/rack"
+)
+
+// ErrTable is matched by a confirmation of disks that are others by now.
+var ErrTable = errors.New("the disks are not those of the table that was confirmed")
+
+// allowed is the confirmation of one node's disks, as a run keeps it.
+type allowed struct {
+	Digest string `json:"digest"` // api.DiskResult.Digest
+	// Disks are the disks that are erased, as diskMark gives them, the install disk first.
+	Disks []string `json:"disks"`
+	At    int64    `json:"at"` // seconds since 1970
+}
+
+func allow(res *api.DiskResult, now time.Time) allowed {
+	a := allowed{Digest: res.Digest(), Disks: []string{diskMark(&res.Disk)}, At: now.Unix()}
+	for i := range res.Wipes {
+		a.Disks = append(a.Disks, diskMark(&res.Wipes[i]))
+	}
+	return a
+}
+
+// diskMark is short, for a run keeps one for each disk of a rack.
+func diskMark(d *api.Disk) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %s %d", api.DiskID(d), d.Model, d.Size))
+	return hex.EncodeToString(sum[:8])
+}
+
+// mayErase reports whether what the node's agent found may be erased: somebody confirmed just that, in the table of the run
+// or with its plan. What is left of a write that this run began on the same disks needs nobody once more.
+func (r *runRecord) mayErase(rec *Record, res *api.DiskResult, digest string) bool {
+	if r == nil || rec.Run != r.ID || r.State != runRunning {
+		return false
+	}
+	if r.Request.Shown[rec.MAC.String()] == digest {
+		return true
+	}
+	a, ok := r.Allowed[rec.MAC]
+	switch {
+	case !ok:
+		return false
+	case a.Digest == digest:
+		return true
+	case rec.Job == nil || !rec.Job.Began || rec.Install == nil || rec.Install.Complete || rec.Install.At.Unix() < a.At:
+		return false
+	}
+	now := allow(res, time.Time{}).Disks
+	return now[0] == a.Disks[0] && rec.Install.Disk == diskName(&res.Disk) &&
+		!slices.ContainsFunc(now, func(d string) bool { return !slices.Contains(a.Disks, d) })
+}
+
+// asks reports whether the node stands before its first write and its disks wait to be confirmed.
+func (m *Machine) asks(rec *Record) bool {
+	return rec.shows() && !m.run(rec.Run).mayErase(rec, rec.Job.Shown, rec.Job.Row)
+}
+
+// shows reports whether the node waits in the microkernel with its disks shown.
+func (r *Record) shows() bool {
+	return r.State == Agent && r.Job != nil && r.Job.Kind == api.JobInstall && r.Job.Shown != nil && !r.Job.Hold
+}
+
+// table gives the disks of a run that wait to be confirmed; nil when none does.
+func (m *Machine) table(r *runRecord) *api.EraseView {
+	if r.State != runRunning || r.Stop || !installs(r.Request.Provision) || !r.Checked {
+		return nil
+	}
+	nodes := r.Nodes
+	if len(r.Canary) > 0 && !r.CanaryOK {
+		nodes = r.Canary
+	}
+	v := &api.EraseView{}
+	for _, mac := range nodes {
+		n, rec := m.node(mac)
+		switch {
+		case n == nil || rec.Run != r.ID || r.leftOut(mac):
+		case rec.shows() && !r.mayErase(rec, rec.Job.Shown, rec.Job.Row):
+			v.Rows = append(v.Rows, eraseRow(n, rec.Job.Shown, rec.Job.Row))
+		case rec.coming():
+			v.Waiting = append(v.Waiting, n.Where())
+		}
+	}
+	if len(v.Rows) == 0 {
+		return nil
+	}
+	v.Open, v.Digest = len(v.Waiting) == 0, api.EraseDigest(v.Rows)
+	return v
+}
+
+func eraseRow(n *rack.Node, res *api.DiskResult, digest string) api.EraseRow {
+	return api.EraseRow{
+		Node: n.Primary.String(), Where: n.Where(), Disk: res.Disk, Wipes: res.Wipes, Matched: res.Matched, Digest: digest,
+	}
+}
+
+// coming reports whether a node is on its way to show its disks for the first time in its run. One that is tried again is
+// not waited for: its disks are asked about alone.
+func (r *Record) coming() bool {
+	switch r.State {
+	case CheckingBMC, Powering, Netbooting:
+		return r.Tries <= 1
+	case Agent:
+		return r.Tries <= 1 && r.Job != nil && !r.Job.Hold && r.Job.Shown == nil && !r.Job.Began
+	}
+	return false
+}
+
+// leftOut reports whether the node was left out when disks were confirmed.
+func (r *runRecord) leftOut(mac rack.MAC) bool { return slices.Contains(r.Out, mac) }
+
+// ConfirmErase confirms the table of disks that a run waits to erase, or the part of it that is there. The first answer
+// counts. Errors match ErrNoRun, ErrRequest, ErrNotAsked when nothing waits, or ErrTable when the disks changed.
+func (m *Machine) ConfirmErase(ctx context.Context, id string, a api.EraseAnswer) (api.RunView, error) {
+	var out []rack.MAC
+	for _, word := range a.Exclude {
+		n, err := m.server(word)
+		if err != nil {
+			return api.RunView{}, err
+		}
+		out = append(out, n.Primary)
+	}
+	if err := m.allowAll(ctx, id, a.Digest, out); err != nil {
+		return api.RunView{}, err
+	}
+	return m.RunView(id)
+}
+
+// allowAll confirms the table of that digest, but for the nodes that are left out.
+func (m *Machine) allowAll(ctx context.Context, id, digest string, out []rack.MAC) error {
+	var done []rack.MAC
+	err := m.changeRun(ctx, id, func(r *runRecord) error {
+		done = nil
+		t := m.table(r)
+		switch {
+		case t == nil:
+			return fmt.Errorf("run %s waits for no such answer; another terminal may have been first: %w", id, ErrNotAsked)
+		case t.Digest != digest:
+			return fmt.Errorf("run %s: %w; nothing was erased", id, ErrTable)
+		}
+		rows := map[rack.MAC]bool{}
+		for _, row := range t.Rows {
+			mac, err := rack.ParseMAC(row.Node)
+			if err != nil {
+				return err
+			}
+			rows[mac] = true
+			if slices.Contains(out, mac) {
+				r.Out = append(r.Out, mac)
+				continue
+			}
+			rec := m.record(mac)
+			if rec == nil || !rec.shows() || rec.Job.Row != row.Digest {
+				return fmt.Errorf("run %s: %s: %w; nothing was erased", id, row.Where, ErrTable)
+			}
+			r.Allowed[mac] = allow(rec.Job.Shown, time.Now())
+			done = append(done, mac)
+		}
+		for _, mac := range out {
+			if !rows[mac] {
+				return fmt.Errorf("%s is not in the table: %w", mac, ErrRequest)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, mac := range done {
+		m.queue(mac, true)
+		m.queue(mac, false) // its deadline begins now
+		m.note(mac, event.Event{Kind: event.RunChange, Run: id, Message: "its disk was confirmed to be erased"})
+	}
+	return nil
+}
+
+// tablePause is the least time, per node of the run, between two looks at its table: a rack of a thousand servers changes
+// often.
+const tablePause = 100 * time.Microsecond
+
+// confirmTables confirms tables by itself where the run's order allows it, until ctx is done.
+func (m *Machine) confirmTables(ctx context.Context, id string) error {
+	told := ""
+	for {
+		changed := m.changes()
+		r := m.run(id)
+		if t := m.table(r); t != nil && t.Open && t.Digest != told {
+			exact := r.Request.Erase == api.EraseExact && len(t.Inexact()) == 0
+			if exact {
+				err := m.allowAll(ctx, id, t.Digest, nil)
+				if err != nil && !errors.Is(err, ErrTable) && !errors.Is(err, ErrNotAsked) {
+					return err
+				}
+			} else {
+				told = t.Digest
+				m.published(id, fmt.Sprintf("waits for the disks of %d servers to be confirmed", len(t.Rows)))
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+		}
+		if !pause(ctx, time.Duration(len(r.Nodes))*tablePause) {
+			return nil
+		}
+	}
+}
+
+// leaveOut excludes a node that was left out when disks were confirmed, unless its write has begun. done is false when there
+// was nothing to do.
+func (m *Machine) leaveOut(ctx context.Context, r *runRecord, rec *Record) (done bool, err error) {
+	if !r.leftOut(rec.MAC) || rec.State != Failed && !rec.mayLeave() {
+		return false, nil
+	}
+	return true, m.exclude(ctx, rec.MAC, "left out by the operator before its disk was erased", func(now *Record) error {
+		if now.Job != nil && now.Job.Began && now.writing() {
+			return errStale
+		}
+		return notServed(now)
+	})
+}
+
+// diskText names a disk in a fact.
+func diskText(d *api.Disk) string {
+	return fmt.Sprintf("%s (%s %s, %d bytes)", d.Path, cmp.Or(d.Model, d.Transport), api.DiskID(d), d.Size)
+}
