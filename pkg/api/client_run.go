@@ -37,6 +37,6 @@ func (c *Client) ConfirmErase(ctx context.Context, run string, a EraseAnswer) (R
 }
 
 // PlanErase gives the disks that a run would erase, as far as the nodes' hardware is known. It changes nothing.
-func (c *Client) PlanErase(ctx context.Context, req RunRequest) (EraseView, error) {
-	return call[EraseView](ctx, c, http.MethodPost, "/v1/plan", req)
+func (c *Client) PlanErase(ctx context.Context, p ErasePlan) (EraseView, error) {
+	return call[EraseView](ctx, c, http.MethodPost, "/v1/plan", p)
 }

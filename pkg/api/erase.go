@@ -30,8 +30,16 @@ type EraseRow struct {
 	Refused string `json:"refused,omitempty"`
 }
 
-// EraseView is the table of disks that wait to be confirmed before they are erased: part of a RunView, and the answer to
-// POST /v1/plan RunRequest, which looks at what is known of the nodes and changes nothing.
+// ErasePlan asks what a run would erase, as far as the hardware of its nodes is known: POST /v1/plan -> EraseView. Nothing
+// is changed.
+type ErasePlan struct {
+	Run RunRequest `json:"run"`
+	// Declared are, by primary MAC, configs that were not sent yet; of each only what is about disks counts.
+	Declared map[string]NodeConfig `json:"declared,omitempty"`
+}
+
+// EraseView is the table of disks that wait to be confirmed before they are erased: part of a RunView, and the answer to an
+// ErasePlan.
 type EraseView struct {
 	// Open tells that an EraseAnswer is waited for: every node that is on its way for the first time is here, or failed.
 	Open bool `json:"open"`

@@ -24,6 +24,7 @@ type provisioner interface {
 	configKeeper
 	Rack(ctx context.Context) (api.RackView, error)
 	SubmitRun(ctx context.Context, req api.RunRequest) (api.RunView, error)
+	PlanErase(ctx context.Context, p api.ErasePlan) (api.EraseView, error)
 }
 
 type bootstrapOptions struct {
@@ -55,6 +56,9 @@ type bootstrapOptions struct {
 	PowerCycleRunning bool
 	Config            string // the cluster's folder, where it is meant
 	Yes, JSON, Detach bool
+	DryRun            bool
+	WipeOldOS         bool
+	WipeForeign       bool
 	commandLine       string
 
 	request  api.RunRequest // what the flags say
@@ -123,7 +127,10 @@ func (o *bootstrapOptions) flags(f *pflag.FlagSet) {
 	f.IntVar(&o.MinReady, "min-ready", 0, "so many ready servers are a success (default all)")
 	f.BoolVar(&o.PowerCycleRunning, "power-cycle-running", false, "install servers that are on, too")
 	f.BoolVar(&o.Detach, "detach", false, "print the run's ID and leave it to the daemon")
-	f.BoolVar(&o.Yes, "yes", false, "do not ask before it begins")
+	f.BoolVar(&o.Yes, "yes", false, "do not ask, while the rule of each server fits exactly one disk")
+	f.BoolVar(&o.DryRun, "dry-run", false, "show the servers and the disks that would be erased, and do nothing")
+	f.BoolVar(&o.WipeOldOS, "wipe-old-os", false, "erase the signatures of other disks that hold an older system")
+	f.BoolVar(&o.WipeForeign, "wipe-foreign", false, "erase install disks that hold what racker did not put there, too")
 }
 
 // takeConfigFolder gives the folder that --config names: on this command that is the cluster's, while a file is the

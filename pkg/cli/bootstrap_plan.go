@@ -17,6 +17,7 @@ type bootstrapPlan struct {
 	install  []api.NodeView
 	running  []api.NodeView // on, and left alone
 	excluded []api.NodeView
+	disks    api.EraseView // of those to install
 }
 
 // plan sorts the servers. Every BMC is asked for its power state, and every word of --exclude must name one server.
@@ -50,7 +51,7 @@ func (o *bootstrapOptions) plan(ctx context.Context, d provisioner) (*bootstrapP
 		return nil, usageError("--min-ready %d: there are %d servers", o.MinReady, len(p.install)+len(p.running))
 	}
 	if len(p.install) > 0 {
-		return p, nil
+		return p, o.planDisks(ctx, d, p)
 	}
 	image, err := o.image(ctx, d)
 	if err != nil {
@@ -148,7 +149,7 @@ func (p *bootstrapPlan) show(o *bootstrapOptions) error {
 	t := io.Table("server", "mac", "bmc", "power", "state", "install disk").Spare(1, 4)
 	for i := range p.install {
 		n := &p.install[i]
-		t.Row(cmp.Or(n.Where, n.Name), n.PrimaryMAC, yesNo(n.BMCReached), dash(string(n.Power)), stateText(n), planDisk(n))
+		t.Row(cmp.Or(n.Where, n.Name), n.PrimaryMAC, yesNo(n.BMCReached), dash(string(n.Power)), stateText(n), p.planDisk(n))
 		if !n.BMCReached {
 			t.Color(2, stdio.Bad)
 		}
@@ -161,6 +162,9 @@ func (p *bootstrapPlan) show(o *bootstrapOptions) error {
 	}
 	if len(p.excluded) > 0 {
 		fmt.Fprintln(io.Err, foldedErr(&io, "Excluded: "+places(p.excluded), 2))
+	}
+	for _, w := range p.warnings(&io) {
+		fmt.Fprintln(io.Err, w)
 	}
 	for _, rule := range runRules(&o.request, &io, o.Now()) {
 		fmt.Fprintln(io.Err, rule)
@@ -181,14 +185,6 @@ func places(nodes []api.NodeView) string {
 		out = append(out, cmp.Or(nodes[i].Where, nodes[i].Name))
 	}
 	return cutList(out)
-}
-
-// planDisk names the disk that is erased, as far as anybody knows before the server has booted the microkernel.
-func planDisk(n *api.NodeView) string {
-	if n.Disk == nil || n.Disk.Path == "" {
-		return "not seen yet"
-	}
-	return strings.Join(nonEmpty(n.Disk.Path, bytesText(n.Disk.Size), cmp.Or(n.Disk.Serial, n.Disk.WWN)), ", ")
 }
 
 // confirm shows the plan, and on a terminal wants the word yes typed, unless --yes was given.

@@ -18,6 +18,9 @@ func (o *bootstrapOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if o.DryRun {
+		return o.dryRun(ctx, d)
+	}
 	v, going, err := o.inProgress(ctx, d)
 	if err != nil {
 		return err
@@ -78,7 +81,7 @@ func (o *bootstrapOptions) validate() error {
 	}
 	policy, err := failurePolicy(o.IO, o.OnFailure)
 	o.request.OnFailure = policy
-	if givenCode(err) != codeUsage && !o.Yes && !o.IO.CanPrompt() {
+	if givenCode(err) != codeUsage && !o.Yes && !o.DryRun && !o.IO.CanPrompt() {
 		return withHint(withCode(codeNotConfirmed, errors.New("the install disks would be erased, and there is no terminal to ask on")),
 			"look at racker node list, then add --yes")
 	}
@@ -89,7 +92,10 @@ func (o *bootstrapOptions) validate() error {
 func (o *bootstrapOptions) fill() (err error) {
 	o.request = api.RunRequest{
 		Provision: o.Provision, Exclude: strings.Fields(o.Exclude), Retries: o.Retries, PowerCycleRunning: o.PowerCycleRunning,
-		StopAt: o.StopAt, MinReady: o.MinReady, CommandLineForAudit: o.commandLine,
+		StopAt: o.StopAt, MinReady: o.MinReady, CommandLineForAudit: o.commandLine, WipeOldOS: o.WipeOldOS, WipeForeign: o.WipeForeign,
+	}
+	if o.Yes {
+		o.request.Erase = api.EraseExact
 	}
 	switch {
 	case o.Canary:
@@ -128,6 +134,9 @@ func (o *bootstrapOptions) submit(ctx context.Context, d provisioner) (api.RunVi
 		return api.RunView{}, err
 	}
 	req.Nodes = plan.macs()
+	if !o.Yes {
+		req.Shown = plan.shown()
+	}
 	if o.cluster != nil {
 		if req.Configs, err = o.sendConfigs(ctx, d, req.Nodes); err != nil {
 			return api.RunView{}, err

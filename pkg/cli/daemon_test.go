@@ -145,7 +145,7 @@ func (r *testRack) RunView(id string) (api.RunView, error) {
 	if len(r.runs) == 0 || r.runs[0].ID != id {
 		return api.RunView{}, fmt.Errorf("%q: %w", id, provision.ErrNoRun)
 	}
-	if len(r.runs) > 1 && len(r.runs[0].Questions) == 0 { // a question waits for its answer
+	if len(r.runs) > 1 && len(r.runs[0].Questions) == 0 && r.runs[0].Erase == nil { // a question waits for its answer
 		r.runs = r.runs[1:]
 	}
 	return r.runs[0], nil

@@ -23,6 +23,7 @@ type runKeeper interface {
 	runGetter
 	runCanceller
 	Answer(ctx context.Context, run string, a api.Answer) (api.RunView, error)
+	ConfirmErase(ctx context.Context, run string, a api.EraseAnswer) (api.RunView, error)
 }
 
 // follower shows a run on stderr until it ends. It rides out a daemon that is gone for a while, and asks what to do about
@@ -44,6 +45,7 @@ type follower struct {
 	gone    <-chan struct{}
 	told    progressTold
 	ask     questions
+	erase   erasing
 	leaving bool // it was asked whether to leave
 	lost    time.Time
 	looking bool
@@ -82,6 +84,9 @@ func (f *follower) follow(ctx context.Context, v api.RunView) (api.RunView, erro
 	defer tick.Stop()
 	f.view = v
 	for f.show(); f.view.State == runRunning; {
+		if err := f.nobody(); err != nil {
+			return f.view, err
+		}
 		var err error
 		select {
 		case <-ctx.Done():
@@ -150,6 +155,7 @@ func (f *follower) replace(v api.RunView) {
 func (f *follower) show() {
 	f.tellProgress()
 	f.tellQuestions()
+	f.tellErase()
 }
 
 // detached is the end of following, not of the run.

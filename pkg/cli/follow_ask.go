@@ -54,7 +54,9 @@ func (f *follower) tellQuestions() {
 	f.ask.open = open
 	switch {
 	case len(open) == 0:
-		f.line.ask("")
+		if f.disksAsked() == nil {
+			f.line.ask("")
+		}
 	case f.onFailure != "":
 		f.answerByPolicy(open)
 	case !f.canAsk():

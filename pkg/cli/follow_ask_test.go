@@ -22,6 +22,7 @@ type asker struct {
 	again   bool // a retry fails again
 	refuse  func(a api.Answer) error
 	looked  func(a *asker) // at each look, before it is answered
+	erase   func(a *asker) // at each confirmation of disks, before it is looked at
 }
 
 func newAsker(asks ...int) *asker {
@@ -50,7 +51,7 @@ func (a *asker) first() api.RunView {
 
 // copied ends the run when nothing is asked any more.
 func (a *asker) copied() api.RunView {
-	if len(a.view.Questions) == 0 {
+	if len(a.view.Questions) == 0 && a.view.Erase == nil {
 		a.view.State = runDone
 	}
 	v := a.view
@@ -61,6 +62,20 @@ func (a *asker) copied() api.RunView {
 // settle takes questions away, all for "".
 func (a *asker) settle(node string) {
 	a.view.Questions = slices.DeleteFunc(a.view.Questions, func(q api.Question) bool { return node == "" || q.Node == node })
+}
+
+func (a *asker) ConfirmErase(_ context.Context, _ string, e api.EraseAnswer) (api.RunView, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.erase != nil {
+		a.erase(a)
+	}
+	if a.view.Erase == nil || a.view.Erase.Digest != e.Digest {
+		return api.RunView{}, &api.Error{Message: "other disks", Code: codeLocked}
+	}
+	a.answers = append(a.answers, strings.TrimSpace("erase "+strings.ReplaceAll(strings.Join(e.Exclude, " "), "52:54:00:00:00:", "")))
+	a.view.Erase = nil
+	return a.copied(), nil
 }
 
 func (a *asker) Answer(_ context.Context, _ string, answer api.Answer) (api.RunView, error) {
@@ -85,7 +100,7 @@ func (a *asker) CancelRun(context.Context, string) (api.RunView, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.answers = append(a.answers, "cancelled")
-	a.view.State, a.view.Questions = runCancelled, nil
+	a.view.State, a.view.Questions, a.view.Erase = runCancelled, nil, nil
 	return a.view, nil
 }
 

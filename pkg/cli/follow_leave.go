@@ -34,6 +34,7 @@ func (f *follower) left(answer string) error {
 	}
 	f.leaving = false
 	f.tellQuestions()
+	f.tellErase()
 	return nil
 }
 
@@ -79,9 +80,13 @@ func (f *follower) entered(line string, more bool) error {
 		f.tellQuestions()
 		return nil
 	}
-	if f.leaving {
+	switch {
+	case f.leaving:
 		return f.left(line)
+	case len(f.ask.open) == 0 && f.disksAsked() != nil:
+		f.eraseAnswered(line)
+	default:
+		f.answered(line)
 	}
-	f.answered(line)
 	return nil
 }

@@ -25,6 +25,10 @@ func (a *answers) Answer(ctx context.Context, run string, _ api.Answer) (api.Run
 	return a.Run(ctx, run)
 }
 
+func (a *answers) ConfirmErase(ctx context.Context, run string, _ api.EraseAnswer) (api.RunView, error) {
+	return a.Run(ctx, run)
+}
+
 func (a *answers) CancelRun(ctx context.Context, run string) (api.RunView, error) {
 	return a.Run(ctx, run)
 }

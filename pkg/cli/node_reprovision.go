@@ -23,12 +23,13 @@ type reprovisioner interface {
 
 type nodeReprovisionOptions struct {
 	nodeRunsOptions
-	Nodes     func() (reprovisioner, error)
-	Image     string
-	OnFailure string
-	Retries   int
-	SSHKeys   []string
-	Yes, Wipe bool
+	Nodes                  func() (reprovisioner, error)
+	Image                  string
+	OnFailure              string
+	Retries                int
+	SSHKeys                []string
+	Yes, Wipe              bool
+	WipeOldOS, WipeForeign bool
 }
 
 func newNodeReprovisionCmd(env *Env) *cobra.Command {
@@ -58,6 +59,8 @@ confirmed, or no terminal to ask on; 6 a BMC or node is unreachable; 130 left, a
 	f.StringArrayVar(&o.SSHKeys, "ssh-key", nil, "file of public SSH keys that may log in (may be repeated)")
 	f.BoolVar(&o.Yes, "yes", false, "with --wipe: do not ask")
 	f.BoolVar(&o.Wipe, "wipe", false, "with --yes: the install disks may be erased")
+	f.BoolVar(&o.WipeOldOS, "wipe-old-os", false, "erase the signatures of other disks that hold an older system")
+	f.BoolVar(&o.WipeForeign, "wipe-foreign", false, "erase install disks that hold what racker did not put there, too")
 	return cmd
 }
 
@@ -93,7 +96,8 @@ func (o *nodeReprovisionOptions) checked() (r api.Reprovision, err error) {
 	if err := checkRetries(o.Retries); err != nil {
 		return r, err
 	}
-	r.Retries = o.Retries
+	// Each node was named, by typing or by --wipe; its disk is shown again only where the rule fits several alike.
+	r.Retries, r.Erase, r.WipeOldOS, r.WipeForeign = o.Retries, api.EraseExact, o.WipeOldOS, o.WipeForeign
 	if r.SSHKeys, err = readSSHKeys(o.SSHKeys); err != nil {
 		return r, err
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/racker-project/racker/pkg/api"
 	"github.com/racker-project/racker/pkg/bmc"
@@ -111,6 +112,37 @@ func (r *testRack) Answer(_ context.Context, id string, a api.Answer) (api.RunVi
 	r.orders = append(r.orders, "answer "+a.Answer+" "+a.Node)
 	r.runs = r.runs[1:]
 	return r.runs[0], nil
+}
+
+// ConfirmErase moves the run on, when the table is the one.
+func (r *testRack) ConfirmErase(_ context.Context, id string, a api.EraseAnswer) (api.RunView, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	t := r.runs[0].Erase
+	if t == nil || t.Digest != a.Digest {
+		return api.RunView{}, fmt.Errorf("run %s: %w", id, provision.ErrTable)
+	}
+	r.orders = append(r.orders, strings.TrimSpace("erase "+strings.Join(a.Exclude, " ")))
+	r.runs = r.runs[1:]
+	return r.runs[0], nil
+}
+
+// PlanErase knows the hardware of all nodes but node-3 and those whose BMC was not reached.
+func (r *testRack) PlanErase(_ context.Context, p api.ErasePlan) (api.EraseView, error) {
+	v := api.EraseView{Rows: []api.EraseRow{}}
+	for i := range r.nodes {
+		n := &r.nodes[i]
+		switch {
+		case !slices.Contains(p.Run.Nodes, n.PrimaryMAC):
+		case n.Name == "node-3", !n.BMCReached:
+			v.Waiting = append(v.Waiting, n.Where)
+		default:
+			v.Rows = append(v.Rows, testRow(i, 1))
+			v.Rows[len(v.Rows)-1].Node, v.Rows[len(v.Rows)-1].Where = n.PrimaryMAC, n.Where
+		}
+	}
+	v.Digest = api.EraseDigest(v.Rows)
+	return v, nil
 }
 
 func (r *testRack) Replace(_ context.Context, word string, o api.Replace) (api.OrderView, error) {

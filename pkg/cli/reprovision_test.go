@@ -153,6 +153,11 @@ func (f *fewRuns) Answer(_ context.Context, id string, _ api.Answer) (api.RunVie
 	return f.views[id], nil
 }
 
+func (f *fewRuns) ConfirmErase(_ context.Context, id string, a api.EraseAnswer) (api.RunView, error) {
+	f.calls = append(f.calls, "erase "+id+" "+strings.Join(a.Exclude, " "))
+	return f.views[id], nil
+}
+
 func (f *fewRuns) CancelRun(_ context.Context, id string) (api.RunView, error) {
 	f.calls = append(f.calls, "cancel "+id)
 	return f.views[id], nil

@@ -72,6 +72,38 @@ func (g *runGroup) Answer(ctx context.Context, _ string, a api.Answer) (api.RunV
 	})
 }
 
+// ConfirmErase confirms the table of all runs, each by its own.
+func (g *runGroup) ConfirmErase(ctx context.Context, _ string, a api.EraseAnswer) (api.RunView, error) {
+	if t := g.merged().Erase; t == nil || t.Digest != a.Digest {
+		return api.RunView{}, &api.Error{Message: "the disks are not those of the table that was confirmed", Code: codeLocked}
+	}
+	return g.each(func(v api.RunView) (api.RunView, error) {
+		if v.Erase == nil || !v.Erase.Open {
+			return v, nil
+		}
+		own := api.EraseAnswer{Digest: v.Erase.Digest}
+		for _, mac := range a.Exclude {
+			if slices.ContainsFunc(v.Erase.Rows, func(r api.EraseRow) bool { return r.Node == mac }) {
+				own.Exclude = append(own.Exclude, mac)
+			}
+		}
+		return g.runs.ConfirmErase(ctx, v.ID, own)
+	})
+}
+
+// mergeErase adds the open table of one run to that of others.
+func mergeErase(all, one *api.EraseView) *api.EraseView {
+	if one == nil || !one.Open {
+		return all
+	}
+	if all == nil {
+		all = &api.EraseView{Open: true}
+	}
+	all.Rows = append(all.Rows, one.Rows...)
+	all.Digest = api.EraseDigest(all.Rows)
+	return all
+}
+
 // CancelRun stops all runs of the group that are not over.
 func (g *runGroup) CancelRun(ctx context.Context, _ string) (api.RunView, error) {
 	return g.each(func(v api.RunView) (api.RunView, error) { return g.runs.CancelRun(ctx, v.ID) })
@@ -91,6 +123,7 @@ func (g *runGroup) merged() api.RunView {
 		all.Image = v.Image
 		all.Nodes = append(all.Nodes, v.Nodes...)
 		all.Questions = append(all.Questions, v.Questions...)
+		all.Erase, all.Request.Erase = mergeErase(all.Erase, v.Erase), v.Request.Erase
 		all.Skipped = append(all.Skipped, v.Skipped...)
 		all.Reason = joinText(all.Reason, v.Reason)
 		all.Code = groupCode(i, all.Code, v.Code)

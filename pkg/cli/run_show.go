@@ -82,6 +82,13 @@ func (o *runShowOptions) run(ctx context.Context) error {
 	if err := o.head(&v); err != nil {
 		return err
 	}
+	if v.Erase != nil {
+		io := *o.IO
+		io.Err, io.ErrTTY = io.Out, io.OutTTY
+		if err := o.IO.Outf("%s\nDigest: %s\n\n", eraseText(&io, v.Erase), v.Erase.Digest); err != nil {
+			return err
+		}
+	}
 	return runResult(o.IO, &v, o.Now())
 }
 

@@ -13,6 +13,8 @@ func runStateText(v *api.RunView) string {
 	switch n := len(v.Questions); {
 	case v.State == runDone && !v.Changed:
 		return v.State + ", nothing changed"
+	case v.State == runRunning && v.Erase != nil && v.Erase.Open && n == 0:
+		return v.State + ", waits for disks to be confirmed"
 	case v.State != runRunning || n == 0:
 		return v.State
 	case n == 1:

@@ -65,6 +65,22 @@ func testQuestion(i int) api.Question {
 	}
 }
 
+// testRow gives the row of server number i in a table of disks.
+func testRow(i, matched int) api.EraseRow {
+	n := testNode(i, "agent")
+	res := api.DiskResult{Matched: matched, Disk: api.Disk{
+		Name: "vda", Path: "/dev/vda", Model: "QEMU", Serial: fmt.Sprintf("D%d", i), Transport: "virtio", Size: 4e9, Contents: []string{"gpt", "OS: Flatcar"},
+	}}
+	return api.EraseRow{Node: n.PrimaryMAC, Where: n.Where, Disk: res.Disk, Matched: matched, Digest: res.Digest()}
+}
+
+// waitsForDisks is a run that waits until the disks of some servers are confirmed.
+func waitsForDisks(rows ...api.EraseRow) api.RunView {
+	v := testRun(runRunning, 0, [3]int{3, 0, 0}, [3]string{stageDone, stageRunning, stageWaiting}, testNode(1, "agent"), testNode(2, "agent"), testNode(3, "agent"))
+	v.Erase = &api.EraseView{Open: true, Rows: rows, Digest: api.EraseDigest(rows)}
+	return v
+}
+
 // held is a node that waits in the microkernel.
 func held(i int) api.NodeView {
 	return with(testNode(i, "agent"), func(n *api.NodeView) { n.Held = true })
@@ -152,6 +168,7 @@ func scenarios() map[string]*testRack {
 			v.Reason = "not every BMC answered"
 			return v
 		}()}},
+		"disks": {nodes: known, runs: []api.RunView{success[0], waitsForDisks(testRow(1, 1), testRow(2, 2)), success[2]}},
 		"asks":  {nodes: known, runs: []api.RunView{success[0], asking, success[2]}},
 		"ready": {nodes: []api.NodeView{testManagement(), installed(1), installed(2)}, runs: []api.RunView{success[2]}},
 		"held": {nodes: known, runs: []api.RunView{success[0], testRun(runDone, 0, [3]int{3, 0, 0}, [3]string{done, waiting, waiting},

@@ -98,7 +98,7 @@ func explain(err error) *api.Error {
 		e.Code = codeUsage
 	case errors.Is(err, store.ErrNoSpace):
 		e.Hint = "make room on the disk of the state directory; nothing is lost"
-	case errors.Is(err, provision.ErrNotAsked):
+	case errors.Is(err, provision.ErrNotAsked), errors.Is(err, provision.ErrTable):
 		e.Code = codeLocked // another terminal holds the answer
 	case errors.Is(err, provision.ErrNotRunning):
 		e.Status, e.Hint = http.StatusConflict, "racker node power NODE on, or racker bootstrap"

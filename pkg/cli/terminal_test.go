@@ -64,7 +64,7 @@ func TestPlanOnATerminal(t *testing.T) {
 	}
 	_, plan, _ := strings.Cut(errOut.String(), "Install flatcar")
 	fits(t, plan)
-	for _, want := range []string{"SERVER ", "INSTALL DISK", "node-1 (U1, serial S1)", "/dev/vda, 8.0 GiB, disk1", "not seen yet"} {
+	for _, want := range []string{"SERVER ", "INSTALL DISK", "node-1 (U1, serial S1)", "/dev/vda, 3.7 GiB, D1", "not seen yet"} {
 		if strings.Count(plan, want) != 1 {
 			t.Errorf("%q is not there once:\n%s", want, plan)
 		}

@@ -178,6 +178,14 @@ func (c clerk) Answer(_ context.Context, run string, _ api.Answer) (api.RunView,
 	return c.RunView(run)
 }
 
+func (c clerk) ConfirmErase(_ context.Context, run string, _ api.EraseAnswer) (api.RunView, error) {
+	return c.RunView(run)
+}
+
+func (c clerk) PlanErase(context.Context, api.ErasePlan) (api.EraseView, error) {
+	return api.EraseView{Digest: "d", Rows: []api.EraseRow{{Node: mac1, Where: "node-1", Matched: 1, Digest: "e"}}}, nil
+}
+
 func (c clerk) Reprovision(ctx context.Context, node string, r api.Reprovision) (api.RunView, error) {
 	if _, err := c.Node(ctx, node); err != nil {
 		return api.RunView{}, err

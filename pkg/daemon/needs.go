@@ -24,6 +24,9 @@ type Operator interface {
 // Orders carries out the orders at single nodes, and takes answers to the questions of runs.
 type Orders interface {
 	Answer(ctx context.Context, run string, a api.Answer) (api.RunView, error)
+	ConfirmErase(ctx context.Context, run string, a api.EraseAnswer) (api.RunView, error)
+	// PlanErase only looks.
+	PlanErase(ctx context.Context, p api.ErasePlan) (api.EraseView, error)
 	Reprovision(ctx context.Context, node string, r api.Reprovision) (api.RunView, error)
 	Boot(ctx context.Context, node string, o api.BootOrder) (api.RunView, error)
 	Power(ctx context.Context, node string, o api.PowerOrder) (api.OrderView, error)

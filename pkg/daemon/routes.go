@@ -91,6 +91,10 @@ func (a *API) orderRoutes() []route {
 		})),
 		post("/v1/runs/{run}/cancel", plain(a, a.operator, "run", Operator.Cancel)),
 		post("/v1/runs/{run}/answer", bodied(a, a.takesOrders, "run", Orders.Answer)),
+		post("/v1/runs/{run}/erase", bodied(a, a.takesOrders, "run", Orders.ConfirmErase)),
+		post("/v1/plan", bodied(a, a.takesOrders, "", func(o Orders, ctx context.Context, _ string, p api.ErasePlan) (api.EraseView, error) {
+			return o.PlanErase(ctx, p)
+		})),
 		post("/v1/nodes/{node}/reprovision", bodied(a, a.takesOrders, "node", Orders.Reprovision)),
 		post("/v1/nodes/{node}/boot", bodied(a, a.takesOrders, "node", Orders.Boot)),
 		{method: http.MethodPut, path: "/v1/updates/{version}", serve: a.putUpdate, streams: true},

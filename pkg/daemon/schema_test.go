@@ -21,13 +21,13 @@ import (
 
 // bodies are what clients send; all else is only answered.
 func bodies() []any {
-	return []any{api.RunRequest{}, api.Answer{}, api.Reprovision{}, api.BootOrder{}, api.PowerOrder{}, api.Replace{}, api.ImageChange{}, api.ImagePull{},
+	return []any{api.RunRequest{}, api.Answer{}, api.EraseAnswer{}, api.ErasePlan{}, api.Reprovision{}, api.BootOrder{}, api.PowerOrder{}, api.Replace{}, api.ImageChange{}, api.ImagePull{},
 		api.NodeConfig{}, api.ApplyOrder{}, api.OSUpgrade{}}
 }
 
 // answers are the roots of what is answered.
 func answers() []any {
-	return []any{api.RackView{}, api.NodeView{}, api.RunView{}, api.OrderView{}, api.ConfigView{}, api.HostView{}, api.KeyView{}, api.KeyRotation{}, api.ReloadView{}, api.ImageView{}, api.ImageAddLine{}, api.PullView{},
+	return []any{api.RackView{}, api.NodeView{}, api.RunView{}, api.EraseView{}, api.OrderView{}, api.ConfigView{}, api.HostView{}, api.KeyView{}, api.KeyRotation{}, api.ReloadView{}, api.ImageView{}, api.ImageAddLine{}, api.PullView{},
 		api.LeaseView{}, api.UpdateView{}, api.AuditView{}, api.Error{}, event.Event{}}
 }
 

@@ -189,9 +189,15 @@ func (m *Machine) job(ctx context.Context, n *rack.Node, rec *Record) (*api.Job,
 	if err != nil {
 		return nil, fmt.Errorf("image of %s: %w", n.Name, err)
 	}
-	if job.Disk, job.Erase, err = m.diskOrder(ctx, n, rec, m.run(rec.Run), rec.Job.Config, man); err != nil {
-		return nil, err
+	c, err := m.declared(ctx, n.Primary, rec.Job.Config)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", n.Where(), err)
 	}
+	var req api.RunRequest
+	if r := m.run(rec.Run); r != nil {
+		req = r.Request
+	}
+	job.Disk, job.Erase = diskOrder(n, rec, &req, c, man)
 	job.Image = &api.Image{ID: man.ID, Name: man.Name, RawSize: man.RawSize, Data: bootd.AreaImages + "/" + man.ID + "/data.zst",
 		OEMLabel: profile.OEMLabel, KernelFile: profile.Kernel.Name}
 	return job, nil

@@ -18,16 +18,16 @@ import (
 // ErrTable is matched by a confirmation of disks that are others by now.
 var ErrTable = errors.New("the disks are not those of the table that was confirmed")
 
-// allowed is the confirmation of one node's disks, as a run keeps it.
-type allowed struct {
+// erasure is the confirmation of one node's disks, as a run keeps it.
+type erasure struct {
 	Digest string `json:"digest"` // api.DiskResult.Digest
 	// Disks are the disks that are erased, as diskMark gives them, the install disk first.
 	Disks []string `json:"disks"`
 	At    int64    `json:"at"` // seconds since 1970
 }
 
-func allow(res *api.DiskResult, now time.Time) allowed {
-	a := allowed{Digest: res.Digest(), Disks: []string{diskMark(&res.Disk)}, At: now.Unix()}
+func allow(res *api.DiskResult, now time.Time) erasure {
+	a := erasure{Digest: res.Digest(), Disks: []string{diskMark(&res.Disk)}, At: now.Unix()}
 	for i := range res.Wipes {
 		a.Disks = append(a.Disks, diskMark(&res.Wipes[i]))
 	}
@@ -46,7 +46,7 @@ func (r *runRecord) mayErase(rec *Record, res *api.DiskResult, digest string) bo
 	if r == nil || rec.Run != r.ID || r.State != runRunning {
 		return false
 	}
-	if r.Request.Shown[rec.MAC.String()] == digest {
+	if shown := r.Request.Shown[rec.MAC.String()]; shown != "" && (shown == digest || shown == ownDigest(rec, res)) {
 		return true
 	}
 	a, ok := r.Allowed[rec.MAC]

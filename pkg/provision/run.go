@@ -67,7 +67,7 @@ type runRecord struct {
 	// Asked are the questions that are open, or answered and not acted upon yet.
 	Asked map[rack.MAC]asked `json:"asked,omitempty"`
 	// Allowed are the disks that somebody confirmed to be erased, Out the nodes that were left out then.
-	Allowed map[rack.MAC]allowed `json:"allowed,omitempty"`
+	Allowed map[rack.MAC]erasure `json:"allowed,omitempty"`
 	Out     []rack.MAC           `json:"out,omitempty"`
 	Stop    bool                 `json:"stop,omitempty"` // no node starts any more
 	Skipped []string             `json:"skipped,omitempty"`
@@ -95,7 +95,7 @@ func (r *runRecord) clone() *runRecord {
 		a := *r.Apply
 		c.Apply = &a
 	}
-	c.Out, c.Allowed = slices.Clone(r.Out), make(map[rack.MAC]allowed, len(r.Allowed))
+	c.Out, c.Allowed = slices.Clone(r.Out), make(map[rack.MAC]erasure, len(r.Allowed))
 	for mac, a := range r.Allowed {
 		c.Allowed[mac] = a
 	}
