@@ -10,7 +10,7 @@ import (
 // sendAddresses declares both servers with addresses of their own, and gives a request that names the configs.
 func (w *world) sendAddresses(first, second string) api.RunRequest {
 	w.t.Helper()
-	req := api.RunRequest{Provision: "flatcar", Image: "os", OnFailure: "cancel", PowerCycleRunning: true, Configs: map[string]string{}}
+	req := api.RunRequest{Provision: "flatcar", Image: "os", OnFailure: "cancel", PowerCycleRunning: true, Erase: api.EraseExact, Configs: map[string]string{}}
 	for last, addresses := range map[byte]string{2: first, 3: second} {
 		n, _ := w.at().node(mac(last))
 		c := config(n.Name, "same")
