@@ -235,7 +235,7 @@ func TestHostKeysStay(t *testing.T) {
 	if other := key(m, 1); other == first {
 		t.Error("two nodes have one key")
 	}
-	v, err := m.Reprovision(t.Context(), "node-1", api.Reprovision{OnFailure: api.OnFailureCancel})
+	v, err := m.Reprovision(t.Context(), "node-1", api.Reprovision{OnFailure: api.OnFailureCancel, Erase: api.EraseExact})
 	if err != nil {
 		t.Fatal(err)
 	}
