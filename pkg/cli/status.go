@@ -72,6 +72,9 @@ func (o *statusOptions) run(ctx context.Context) error {
 	if err := troubles(o.IO, v.Nodes); err != nil {
 		return err
 	}
+	if err := runningAgainstWanted(o.IO, v.Nodes); err != nil {
+		return err
+	}
 	if !o.Full {
 		return nil
 	}
