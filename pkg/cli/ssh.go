@@ -53,6 +53,9 @@ on the node.`,
 		Args:    someWords("NODE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.Word, o.Command = args[0], args[1:]
+			if len(o.Command) > 0 && o.Command[0] == "--" { // as ssh takes it
+				o.Command = o.Command[1:]
+			}
 			if env.sudoUser != "" && os.Geteuid() == 0 {
 				home, err := operatorHome(env.sudoUser)
 				if err != nil {

@@ -1,6 +1,7 @@
 package ignite
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -18,10 +19,8 @@ func WipeRoot(c *api.NodeConfig, device string) (api.ButaneSource, error) {
 	for _, f := range d.config.Storage.Filesystems {
 		names := []string{device, "/dev/disk/by-label/ROOT", "/dev/disk/by-partlabel/ROOT"}
 		if slices.Contains(names, f.Device) || deref(f.Label) == "ROOT" {
-			device, rest = f.Device, ""
-			if deref(f.Format) == "" {
-				rest = "      format: ext4\n"
-			}
+			// Each source is checked by itself, before it is merged: the format must be in this one, too.
+			device, rest = f.Device, "      format: "+scalar(cmp.Or(deref(f.Format), "ext4")).String()+"\n"
 		}
 	}
 	text := "variant: flatcar\nversion: 1.0.0\nstorage:\n  filesystems:\n    - device: %s\n%s      wipe_filesystem: true\n"

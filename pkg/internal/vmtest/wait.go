@@ -102,3 +102,17 @@ func tail(b []byte) string {
 	const most = 2000
 	return string(b[max(0, len(b)-most):])
 }
+
+// WaitPath waits until there is something at the path.
+func (r *Running) WaitPath(limit time.Duration, name string) {
+	r.t.Helper()
+	for deadline := time.Now().Add(limit); ; time.Sleep(poll) {
+		_, err := os.Stat(name)
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			r.t.Fatalf("waited %s: %v", limit, err)
+		}
+	}
+}
