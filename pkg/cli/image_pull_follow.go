@@ -117,8 +117,13 @@ func (f *pullFollower) show(v *api.PullView) {
 	f.line.show(stageText(v.Stage)+" "+v.What+amount(v.Done, v.Total)+askingText(v.Trouble), "")
 }
 
+// stageSends is what fetching is for whom sends.
+const stageSends = "sending"
+
 func stageText(stage string) string {
 	switch stage {
+	case stageSends:
+		return "Sending"
 	case api.PullFetches:
 		return "Fetching"
 	case api.PullVerifies:

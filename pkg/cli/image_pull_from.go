@@ -104,6 +104,9 @@ func (s *signedSender) send(ctx context.Context, what string, add api.ImageAdd, 
 	defer s.line.clear()
 	f := pullFollower{io: s.io, line: s.line}
 	img, err := s.images.AddSignedImage(ctx, add, parts, file, func(stage string, done int64) {
+		if stage == api.PullFetches {
+			stage = stageSends
+		}
 		f.show(&api.PullView{What: what, Stage: stage, Done: done, Total: parts.Size})
 	})
 	f.line.clear()

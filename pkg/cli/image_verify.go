@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -42,6 +43,7 @@ with the digests of its manifest. IMAGE is a name or an ID.
 
 Exit codes: 0 ok; 1 one is damaged, or no daemon answers; 2 usage, or no such image.`,
 		Example: "  racker image verify\n  racker image verify flatcar-4593.2.5 --json",
+		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.JSON, o.Words = env.JSON, args
 			return o.run(cmd.Context())
@@ -94,7 +96,7 @@ func (o *imageVerifyOptions) verify(ctx context.Context, d imageVerifier, word s
 	if what == "" {
 		what = word
 	}
-	f := pullFollower{io: o.IO, line: line}
+	f := pullFollower{io: o.IO, line: line, stage: api.PullVerifies, shown: time.Now()}
 	img, err := d.VerifyImage(ctx, word, func(read int64) {
 		f.show(&api.PullView{What: what, Stage: api.PullVerifies, Done: read, Total: known.StoredSize})
 	})

@@ -68,7 +68,7 @@ func (s *server) peer(from netip.Addr, token string) bootd.Peer {
 
 func (s *server) checkIn(token string) api.CheckIn {
 	return api.CheckIn{Token: token, Clock: s.clock, Identity: api.Identity{
-		BootMAC: s.primary.String(), BMCMAC: s.bmc, Firmware: "uefi",
+		BootMAC: s.primary.String(), BMCMAC: s.bmc, Firmware: "uefi", Arch: "amd64",
 	}}
 }
 

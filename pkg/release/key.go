@@ -133,7 +133,7 @@ func (k *Key) explain(md *openpgp.MessageDetails, now time.Time) error {
 		return fmt.Errorf("it was made at %s, and the clock of this machine says %s", at.Format(time.RFC3339), now.UTC().Format(time.RFC3339))
 	case errors.Is(err, pgperrors.ErrKeyExpired):
 		return fmt.Errorf("it was made on %s by %s, which had expired by then", made, id)
-	case errors.Is(err, pgperrors.ErrKeyRevoked):
+	case errors.Is(err, pgperrors.ErrKeyRevoked), k.revoked(md, at):
 		return fmt.Errorf("it was made by %s, which was revoked", id)
 	case errors.Is(err, pgperrors.ErrSignatureExpired):
 		return fmt.Errorf("it was made on %s and has expired", made)
@@ -142,6 +142,19 @@ func (k *Key) explain(md *openpgp.MessageDetails, now time.Time) error {
 	default:
 		return fmt.Errorf("it was made on %s by %s: %w", made, id, err)
 	}
+}
+
+// revoked reports whether the sub-key that a signature names was revoked.
+func (k *Key) revoked(md *openpgp.MessageDetails, at time.Time) bool {
+	if md.SelectedCandidate == nil {
+		return false
+	}
+	for i := range k.entity.Subkeys {
+		if sub := &k.entity.Subkeys[i]; sub.PublicKey.KeyId == md.SelectedCandidate.IssuerKeyId {
+			return sub.Revoked(nil, at)
+		}
+	}
+	return false
 }
 
 // watched is a reader that ends with its context.

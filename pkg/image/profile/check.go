@@ -29,13 +29,13 @@ func (f *file) check(top *yaml.Node, p *image.Profile) {
 			f.fail(f.lines["arch"], "arch: %q: want amd64, arm64", arch)
 		}
 	}
-	if f.lines["ignition"] == nil {
-		f.fail(top, "ignition is missing: want oem-file, kernel-arg, none")
-	}
-	if p.Ignition == image.IgnitionNone {
+	switch p.Ignition {
+	case image.IgnitionNone:
 		f.unwanted("spec_version", "config_arg")
-	} else {
+	case image.IgnitionOEMFile, image.IgnitionKernelArg:
 		f.wanted(top, "spec_version", "oem_label")
+	case "":
+		f.fail(top, "ignition is missing: want oem-file, kernel-arg, none")
 	}
 	if p.Ignition == image.IgnitionKernelArg {
 		f.form(top, "config_arg", p.ConfigArg, argForm, true, "one kernel argument, such as ignition.config.url=oem:///config.ign")
