@@ -134,7 +134,7 @@ func replaceFile(path string, text []byte) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(t.Name()) // gone after the rename
+	defer func() { _ = os.Remove(t.Name()) }() // gone after the rename
 	mode := fs.FileMode(0o644)
 	if info, err := os.Stat(path); err == nil {
 		mode = info.Mode().Perm()

@@ -98,7 +98,7 @@ func (o *sshOptions) run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("log in to %s: %w", host.Name, err)
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }() // it holds a public key
 	known := filepath.Join(dir, knownHostsName)
 	if err := os.WriteFile(known, []byte(host.Name+" "+host.HostKey+"\n"), 0o600); err != nil {
 		return fmt.Errorf("log in to %s: %w", host.Name, err)

@@ -38,7 +38,7 @@ func (r *Reach) Run(ctx context.Context, n *rack.Node, addr netip.Addr, script s
 	if err != nil {
 		return RemoteResult{}, err
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }() // what it was for is done, or has failed
 	out, err := c.Run(ctx, remote.Script{Text: script, Input: stdin, Root: true})
 	return RemoteResult{Stdout: out.Stdout, Stderr: out.Stderr, Code: out.ExitCode}, err
 }

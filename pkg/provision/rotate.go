@@ -214,7 +214,7 @@ func (r *Reach) rotate(ctx context.Context, n *rack.Node, addr netip.Addr, own r
 		if err != nil {
 			return err
 		}
-		defer c.Close()
+		defer func() { _ = c.Close() }() // what it was for is done, or has failed
 		out, err := c.Run(ctx, remote.Script{Text: script})
 		if err == nil && out.ExitCode != 0 {
 			err = fmt.Errorf("change the keys of core on %s: exit code %d: %s", n.Name, out.ExitCode, lastLine(out.Stderr))

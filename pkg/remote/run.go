@@ -79,7 +79,7 @@ func (c *Client) run(ctx context.Context, command string, in io.Reader, limit in
 	if err != nil {
 		return Result{}, err
 	}
-	defer session.Close()
+	defer func() { _ = session.Close() }() // it may have ended
 	over := make(chan struct{})
 	full := sync.OnceFunc(func() { close(over) })
 	out, errs := &bounded{left: limit, full: full}, &bounded{left: limit, full: full}
@@ -128,7 +128,9 @@ func (c *Client) hangUp(session *ssh.Session, ended <-chan error) {
 	_ = session.Signal(ssh.SIGTERM) // it may have ended, or the node may be gone
 	_ = session.Close()
 	_ = c.ssh.Close()
-	<-ended
+	if err := <-ended; err != nil {
+		return // why it ended is known
+	}
 }
 
 // take reads how a command ended.

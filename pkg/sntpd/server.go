@@ -89,7 +89,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	stop := context.AfterFunc(ctx, func() { _ = s.conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
-	defer s.conn.Close()
+	defer func() { _ = s.conn.Close() }() // nothing is held back in it
 	buf := make([]byte, 2*Size)
 	for {
 		n, from, err := s.conn.ReadFromUDPAddrPort(buf)
