@@ -80,7 +80,11 @@ confirmed, no terminal to ask on, or a wipe that is not allowed; 6 a node is unr
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.JSON, o.Words, o.Folder, o.SudoUser = env.JSON, args, env.takeConfigFolder(), env.sudoUser
 			o.commandLine = strings.Join(env.words, " ")
-			return o.run(cmd.Context())
+			err := o.run(cmd.Context())
+			if code := givenCode(err); !o.DryRun && (err == nil || code == codeSomeNodes || code == codeChanges) {
+				env.namesAfter(cmd.Context(), o.Folder)
+			}
+			return err
 		},
 	}
 	o.flags(cmd.Flags())
