@@ -133,33 +133,42 @@ func planNode(
 		return nil, err
 	}
 	n.Diff = butaneDiff(n.config.Applied, &declared.Config)
-	switch {
-	case frozen || declared.Spec.IgnoreChanges:
-		n.Action, n.Reason = applyIgnored, "its changes are ignored, as you said"
-		return n, nil
-	case view.State == stateExcluded:
-		n.Action, n.Reason = applyLeftOut, "it is excluded"
-		return n, nil
-	case view.State == "known" && view.Image == "" && n.config.Applied == nil:
-		n.Action, n.Reason = applyInstall, "it was never installed"
-		return n, nil
-	case n.config.AppliedDigest == n.digest && len(n.config.Attempted) == 0:
-		n.Action = applyUnchanged
+	if n.settled(frozen || declared.Spec.IgnoreChanges) {
 		return n, nil
 	}
 	if err := n.compare(); err != nil {
 		return nil, err
 	}
+	n.block()
+	return n, nil
+}
+
+// settled finds a node of which nothing has to be compared.
+func (n *applyNode) settled(frozen bool) bool {
 	switch {
-	case view.Adopted:
+	case frozen:
+		n.Action, n.Reason = applyIgnored, "its changes are ignored, as you said"
+	case n.view.State == stateExcluded:
+		n.Action, n.Reason = applyLeftOut, "it is excluded"
+	case n.view.State == stateKnown && n.view.Image == "" && n.config.Applied == nil:
+		n.Action, n.Reason = applyInstall, "it was never installed"
+	case n.config.AppliedDigest == n.digest && len(n.config.Attempted) == 0:
+		n.Action = applyUnchanged
+	}
+	return n.Action != ""
+}
+
+// block marks a node that is in no state to take its changes.
+func (n *applyNode) block() {
+	switch {
+	case n.view.Adopted:
 		n.Action, n.Reason = applyBlocked, "it was taken in as it ran: racker did not install it"
-	case view.State != stateReady:
-		n.Action, n.Reason = applyBlocked, "it is "+stateText(&view)
-		if view.Reason != "" {
-			n.Reason += ": " + view.Reason
+	case n.view.State != stateReady:
+		n.Action, n.Reason = applyBlocked, "it is "+stateText(&n.view)
+		if n.view.Reason != "" {
+			n.Reason += ": " + n.view.Reason
 		}
 	}
-	return n, nil
 }
 
 // image names the image that the node is to have. A folder that names a channel or a version leaves an installed node the image

@@ -120,7 +120,7 @@ func (c *comparer) price(name string, from, to *file) (cost, why string) {
 		return c.networkFile(name, from, to)
 	}
 	for _, r := range readers() {
-		if name != r.prefix && !(strings.HasSuffix(r.prefix, "/") && strings.HasPrefix(name, r.prefix)) {
+		if below := strings.HasSuffix(r.prefix, "/") && strings.HasPrefix(name, r.prefix); name != r.prefix && !below {
 			continue
 		}
 		if kept := keptAlive(r.reload, from, to); kept != "" {

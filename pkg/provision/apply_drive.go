@@ -179,18 +179,16 @@ func (r *runRecord) applyVerdict(reached bool) (state string, code int) {
 	return runFailed, max(r.Apply.Code, codeFailed)
 }
 
-// applyStages are those of a run that changes one node.
-func applyStages(run *runRecord) []api.Stage {
-	a := run.Apply
-	order := []string{applyBegin, applyChange, applyVerify}
-	names := map[string]string{applyChange: "Change of the running system", applyVerify: "Reading back"}
+// applyOrder gives the steps that a run of this kind shows, and their names.
+func (a *applying) applyOrder() (order []string, names map[string]string) {
+	order = []string{applyBegin, applyChange, applyVerify}
+	names = map[string]string{applyChange: "Change of the running system", applyVerify: "Reading back", applyReturn: "Reboot", applyHealth: "Health"}
 	switch {
 	case a.Version != "":
 		order = []string{applyBegin, applyUpdate, applyReturn, applyVerify}
-		names[applyUpdate], names[applyReturn] = "OS update beside the running system", "Reboot"
+		names[applyUpdate] = "OS update beside the running system"
 	case a.Cost == api.CostReboot:
 		order = []string{applyBegin, applyChange, applyReturn, applyVerify}
-		names[applyReturn] = "Reboot"
 	case a.Cost == api.CostWipeRoot:
 		order = []string{applyBegin, applyStage, applyReturn}
 		names[applyStage], names[applyReturn] = "New Ignition config in place", "First boot with a new root file system"
@@ -199,27 +197,33 @@ func applyStages(run *runRecord) []api.Stage {
 	}
 	if a.Health != "" {
 		order = append(order, applyHealth)
-		names[applyHealth] = "Health"
 	}
-	order = append(order, applyDone)
-	step := a.Step
-	switch step { // those that belong to the stage before
-	case applyReboot:
-		step = applyReturn
-	case applyNote:
-		step = order[len(order)-2]
-	case applyHealth:
-		if a.Health == "" {
-			step = applyDone
-		}
+	return append(order, applyDone), names
+}
+
+// shown gives the step as a run shows it: some belong to the one before or after.
+func (a *applying) shown(order []string) string {
+	switch {
+	case a.Step == applyReboot:
+		return applyReturn
+	case a.Step == applyNote:
+		return order[len(order)-2]
+	case a.Step == applyHealth && a.Health == "":
+		return applyDone
 	}
-	at := slices.Index(order, step)
-	var out []api.Stage
-	for i, s := range order {
-		if names[s] == "" {
+	return a.Step
+}
+
+// applyStages are those of a run that changes one node.
+func applyStages(run *runRecord) []api.Stage {
+	order, names := run.Apply.applyOrder()
+	at := slices.Index(order, run.Apply.shown(order))
+	out := []api.Stage{}
+	for i, step := range order {
+		if names[step] == "" {
 			continue
 		}
-		stage := api.Stage{Name: names[s], Total: 1, State: "waiting"}
+		stage := api.Stage{Name: names[step], Total: 1, State: "waiting"}
 		switch {
 		case i < at:
 			stage.State, stage.Done = "done", 1

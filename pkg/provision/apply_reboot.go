@@ -57,8 +57,7 @@ func (a *applying) returned(rec *Record) bool {
 // awaitReturn orders the reboot until it is seen to have begun, and waits for the node: for its callback after a new root, else
 // for another boot ID, over SSH with its own host key.
 func (m *Machine) awaitReturn(ctx context.Context, r *runRecord, n *rack.Node) error {
-	seen := "it was not reached since the reboot was ordered"
-	for {
+	for seen := ""; ; {
 		changed := m.entry(n.Primary).changed.next()
 		rec := m.record(n.Primary)
 		if r.Apply.returned(rec) {
