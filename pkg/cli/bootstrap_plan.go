@@ -53,15 +53,23 @@ func (o *bootstrapOptions) plan(ctx context.Context, d provisioner) (*bootstrapP
 	if len(p.install) > 0 {
 		return p, o.planDisks(ctx, d, p)
 	}
-	image, err := o.image(ctx, d)
+	same, err := o.same(ctx, d, p)
+	if err == nil && !same {
+		err = p.nothing()
+	}
 	if err != nil {
 		return nil, err
 	}
-	same := p.asOrdered(image) && o.cluster == nil && o.sameKeys(ctx, d, p.running)
-	if !same && (o.cluster == nil || !o.sameConfigs(ctx, d, p.running)) {
-		return nil, p.nothing()
-	}
 	return p, nil
+}
+
+// same reports whether every server is on and has what is ordered, so that the daemon will find nothing to do.
+func (o *bootstrapOptions) same(ctx context.Context, d provisioner, p *bootstrapPlan) (bool, error) {
+	if o.cluster != nil {
+		return len(p.running) > 0 && o.sameConfigs(ctx, d, p.running), nil
+	}
+	image, err := o.image(ctx, d)
+	return err == nil && p.asOrdered(image) && o.sameKeys(ctx, d, p.running), err
 }
 
 // sameKeys reports whether the runs that installed the servers gave them the SSH keys that are given here.

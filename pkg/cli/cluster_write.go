@@ -108,7 +108,7 @@ func (f *clusterFolder) create() error {
 	if err != nil {
 		return err
 	}
-	defer parent.Close()
+	defer func() { _ = parent.Close() }() // nothing is written through it but a directory, which is checked
 	name := filepath.Base(f.dir)
 	if err := parent.Mkdir(name, folderMode); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err

@@ -66,7 +66,7 @@ func (r *reader) size(n *yaml.Node, path string) int64 {
 }
 
 func parseSize(text string) (int64, error) {
-	digits := strings.TrimRight(text, "BKMGTPiBkmgtpb ")
+	digits := strings.TrimRight(text, "BKMGTPibkmgtp ")
 	unit := strings.ToLower(strings.TrimSpace(text[len(digits):]))
 	base := 1000.0
 	if strings.HasSuffix(unit, "ib") {

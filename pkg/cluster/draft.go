@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -118,13 +119,17 @@ func oneLine(text string) string {
 	}, text)
 }
 
-// yamlText quotes a text unless it is a word that YAML takes for nothing else.
+// plainForm is a text that YAML takes for nothing but itself, unless it is one of yamlWords.
+var plainForm = regexp.MustCompile(`^[a-z][A-Za-z0-9 +/=@._-]*$`)
+
+// yamlWords are those that YAML 1.1 or 1.2 takes for a boolean or for nothing.
+func yamlWords() []string {
+	return []string{"true", "false", "yes", "no", "on", "off", "null", "y", "n"}
+}
+
+// yamlText quotes a text unless it is plain.
 func yamlText(text string) string {
-	plain := text != "" && !strings.ContainsFunc(text, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune(" +/=@._-", r))
-	})
-	first := text + " "
-	if plain && (first[0] >= 'a' && first[0] <= 'z') && !slices.Contains([]string{"true", "false", "yes", "no", "on", "off", "null", "y", "n"}, strings.ToLower(text)) {
+	if plainForm.MatchString(text) && !slices.Contains(yamlWords(), strings.ToLower(text)) {
 		return text
 	}
 	var b strings.Builder

@@ -19,7 +19,7 @@ func TestParseMistakes(t *testing.T) {
 		"unknown key":       {"image: a\nsshkeys: []\n", "cluster.yaml:2:1: sshkeys: there is no such key; did you mean ssh_keys?"},
 		"hyphen":            {"kernel-args: []\n", "did you mean kernel_args?"},
 		"nothing like it":   {"zzzzzz: 1\n", "cluster.yaml:1:1: zzzzzz: there is no such key"},
-		"unknown below":     {"nodes:\n  a:\n    netwrok: dhcp\n", "cluster.yaml:3:5: nodes.a.netwrok: there is no such key; did you mean network?"},
+		"unknown below":     {"nodes:\n  a:\n    nework: dhcp\n", "cluster.yaml:3:5: nodes.a.nework: there is no such key; did you mean network?"},
 		"unknown in types":  {"types:\n  a:\n    mac: x\n", "cluster.yaml:3:5: types.a.mac: there is no such key"},
 		"twice":             {"image: a\nimage: b\n", "cluster.yaml:2:1: image: is set twice, first on line 1"},
 		"node twice":        {"nodes:\n  a: {}\n  A: {}\n", "cluster.yaml:3:3: nodes.A: is there twice, first on line 2"},

@@ -95,7 +95,7 @@ func saneConfig(c *api.NodeConfig) error {
 	}
 	for i, s := range c.Butane {
 		if s.Name == "" {
-			errs = append(errs, fmt.Errorf("Butane config %d has no name", i+1))
+			errs = append(errs, fmt.Errorf("config %d of its Butane has no name", i+1))
 		}
 	}
 	if b, err := json.Marshal(c); err != nil || len(b) > maxConfig {

@@ -78,6 +78,17 @@ func (m *Machine) configure(ctx context.Context, r *runRecord) error {
 	return m.tryRender(ctx, r)
 }
 
+// saneConfigs finds configs where none can be.
+func saneConfigs(req api.RunRequest) error {
+	switch {
+	case len(req.Configs) > 0 && !installs(req.Provision):
+		return fmt.Errorf("configs: nothing is installed with provision %q", req.Provision)
+	case len(req.SSHKeys) > 0 && req.Provision == provisionFlatcar:
+		return errors.New("ssh_keys: those of a flatcar run are in its configs")
+	}
+	return nil
+}
+
 func parseConfigs(configs map[string]string) (map[rack.MAC]string, error) {
 	out := make(map[rack.MAC]string, len(configs))
 	for text, digest := range configs {

@@ -112,10 +112,6 @@ func sane(req api.RunRequest) error {
 		return fmt.Errorf("stop-at %q: want agent", req.StopAt)
 	case req.StopAt != "" && !installs(req.Provision):
 		return fmt.Errorf("stop-at %s: there is no write to stop at", req.StopAt)
-	case len(req.Configs) > 0 && !installs(req.Provision):
-		return fmt.Errorf("configs: nothing is installed with provision %q", req.Provision)
-	case len(req.SSHKeys) > 0 && req.Provision == provisionFlatcar:
-		return errors.New("ssh_keys: those of a flatcar run are in its configs")
 	case req.Erase != api.EraseAsk && req.Erase != api.EraseExact:
 		return fmt.Errorf("erase %q: want exact or nothing", req.Erase)
 	case !req.NotAfter.IsZero() && !req.NotAfter.After(time.Now()):
@@ -123,7 +119,7 @@ func sane(req api.RunRequest) error {
 	case req.MinReady < 0:
 		return fmt.Errorf("min-ready %d: want 0 or more", req.MinReady)
 	}
-	return nil
+	return saneConfigs(req)
 }
 
 // spec is the digest of what a node is to become; config is that of its declared config, empty without one.
