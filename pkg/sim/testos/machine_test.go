@@ -30,8 +30,8 @@ type machine struct {
 	lines   chan string // closed at the console's end
 }
 
-// boot starts a machine that ends with the test at the latest.
-func boot(t *testing.T, firmware, disk string) *machine {
+// boot starts a machine that ends with the test at the latest; more are further words for QEMU.
+func boot(t *testing.T, firmware, disk string, more ...string) *machine {
 	t.Helper()
 	dir := t.TempDir()
 	m := &machine{t: t, monitor: filepath.Join(dir, "monitor"), console: new(bytes.Buffer), lines: make(chan string, 1<<16)}
@@ -41,6 +41,7 @@ func boot(t *testing.T, firmware, disk string) *machine {
 		"-drive", "file=" + disk + ",if=virtio,format=raw,cache=unsafe",
 		"-nic", "user,model=virtio-net-pci,mac=" + testMAC,
 	}
+	args = append(args, more...)
 	if firmware != bios {
 		vars := filepath.Join(dir, "vars.fd")
 		copyFile(t, "/usr/share/OVMF/OVMF_VARS.fd", vars)

@@ -24,7 +24,10 @@ import (
 	"github.com/racker-project/racker/pkg/ignite"
 )
 
-const testMAC = "52:54:00:12:34:56"
+const (
+	testMAC  = "52:54:00:12:34:56"
+	testMAC2 = "52:54:00:12:34:57"
+)
 
 // TestVMTestOS takes one disk through its life: a first boot from BIOS with a node's config, a boot from UEFI, a second
 // provisioning with ROOT wiped, and a config that fails.
