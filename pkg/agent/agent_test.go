@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/racker-project/racker/pkg/api"
+	"github.com/racker-project/racker/pkg/hwinfo"
 	"github.com/racker-project/racker/pkg/image"
 )
 
@@ -85,7 +86,7 @@ func TestInstall(t *testing.T) {
 	}
 	var fw firmwareResult
 	r.result(t, 4, &fw)
-	if want := (firmwareResult{Set: true, Entry: "Boot0000"}); fw != want {
+	if want := (firmwareResult{Set: true, Entry: "Boot0000", BMC: "disk"}); fw != want {
 		t.Errorf("firmware = %+v, want %+v", fw, want)
 	}
 
@@ -277,6 +278,11 @@ func TestSkips(t *testing.T) {
 			t.Parallel()
 			r := newRig(t)
 			r.machine.EFIVars = ""
+			bmc, says := hwinfo.ErrNoBMC, ""
+			if blob != nil {
+				bmc, says = errors.New("busy"), "busy"
+			}
+			r.machine.BootFromDisk = func(context.Context, bool) error { return bmc }
 			delete(r.srv.blobs, api.BlobIgnition)
 			if blob != nil {
 				r.srv.blobs[api.BlobIgnition] = blob
@@ -290,7 +296,7 @@ func TestSkips(t *testing.T) {
 			}
 			var fw firmwareResult
 			r.result(t, 4, &fw)
-			if fw.Set || fw.Why == "" {
+			if fw.Set || fw.Why == "" || fw.BMC != says {
 				t.Errorf("firmware = %+v", fw)
 			}
 		})

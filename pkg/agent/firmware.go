@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/racker-project/racker/pkg/api"
+	"github.com/racker-project/racker/pkg/hwinfo"
 	"github.com/racker-project/racker/pkg/image"
 )
 
@@ -23,11 +24,37 @@ type firmwareResult struct {
 	Set   bool   `json:"set"`             // the disk is first in the firmware's order now
 	Entry string `json:"entry,omitempty"` // Boot0005
 	Why   string `json:"why,omitempty"`   // when it was not set
+	BMC   string `json:"bmc,omitempty"`   // "disk" when the machine's own BMC took it, else why not
 }
 
-// firmware puts the installed system first in the UEFI boot order. Firmware that does not let us is no failure: the
-// server's boot answer leads to the disk all the same.
+// firmware makes the disk what the machine boots, by all that it has: the BMC in-band, which needs no network, and the UEFI
+// boot order. Firmware that does not let us is no failure: the server's boot answer leads to the disk all the same.
 func (a *Agent) firmware(ctx context.Context, w *work) (firmwareResult, error) {
+	bmc := a.bmcBootsDisk(ctx)
+	res, err := a.bootOrder(ctx, w)
+	res.BMC = bmc
+	return res, err
+}
+
+// bmcBootsDisk has the BMC boot the disk, and says what it said; empty for a machine without one.
+func (a *Agent) bmcBootsDisk(ctx context.Context) string {
+	if a.machine.BootFromDisk == nil {
+		return ""
+	}
+	err := a.machine.BootFromDisk(ctx, a.identity.Firmware != "bios")
+	switch {
+	case err == nil:
+		a.log.Info("the disk is the BMC's boot device")
+		return "disk"
+	case errors.Is(err, hwinfo.ErrNoBMC):
+		return ""
+	}
+	a.log.Warn("the BMC does not take a boot device", "err", err)
+	return err.Error()
+}
+
+// bootOrder puts the installed system first in the UEFI boot order.
+func (a *Agent) bootOrder(ctx context.Context, w *work) (firmwareResult, error) {
 	if a.machine.EFIVars == "" {
 		return firmwareResult{Why: "the firmware offers no EFI variables"}, nil
 	}

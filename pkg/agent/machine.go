@@ -23,6 +23,8 @@ type Machine struct {
 	Mount func(device, filesystem string) (dir string, leave func() error, err error)
 	// EFIVars is the directory of efivarfs; empty when the firmware is no UEFI or offers no variables.
 	EFIVars string
+	// BootFromDisk has the machine's own BMC boot the disk from now on; nil for a machine that has none.
+	BootFromDisk func(ctx context.Context, efi bool) error
 	// Now is the machine's clock; SetClock sets it, and the battery-backed one.
 	Now      func() time.Time
 	SetClock func(time.Time) error

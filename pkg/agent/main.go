@@ -126,6 +126,8 @@ func thisMachine(mac rack.MAC, vars string, again func()) Machine {
 		Now:      time.Now,
 		SetClock: setClock,
 		Reboot:   restart,
+
+		BootFromDisk: hwinfo.Reader{}.BootFromDisk,
 	}
 }
 

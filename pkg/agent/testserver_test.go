@@ -302,10 +302,11 @@ func rigFor(t *testing.T, img *testImage) *rig {
 			r.opened = append(r.opened, device)
 			return r.oem, func() error { return nil }, nil
 		},
-		EFIVars:  t.TempDir(),
-		Now:      func() time.Time { return time.Date(2010, 1, 1, 0, 0, 0, 0, time.UTC) },
-		SetClock: func(at time.Time) error { r.clock = at; return nil },
-		Reboot:   func() error { r.reboots <- struct{}{}; return nil },
+		EFIVars:      t.TempDir(),
+		BootFromDisk: func(context.Context, bool) error { return nil },
+		Now:          func() time.Time { return time.Date(2010, 1, 1, 0, 0, 0, 0, time.UTC) },
+		SetClock:     func(at time.Time) error { r.clock = at; return nil },
+		Reboot:       func() error { r.reboots <- struct{}{}; return nil },
 	}
 	return r
 }
