@@ -60,7 +60,8 @@ Exit codes: 0 ok; 1 failed, or no daemon answers; 2 usage.`,
 	return cmd
 }
 
-func (o *imageAddOptions) run(ctx context.Context) error {
+// check finds words that do not go together.
+func (o *imageAddOptions) check() error {
 	o.SHA256 = strings.ToLower(o.SHA256)
 	if b, err := hex.DecodeString(o.SHA256); err != nil || (o.SHA256 != "" && len(b) != sha256Size) {
 		return usageError("--sha256 %q: want 64 hexadecimal digits", o.SHA256)
@@ -74,6 +75,13 @@ func (o *imageAddOptions) run(ctx context.Context) error {
 		return usageError("--signature %s: the signature of a FILE is a file too", o.Signature)
 	case !isURL(o.File) && o.Signature == "" && o.Key != "":
 		return usageError("--key has no meaning without --signature")
+	}
+	return nil
+}
+
+func (o *imageAddOptions) run(ctx context.Context) error {
+	if err := o.check(); err != nil {
+		return err
 	}
 	c, err := o.Images()
 	if err != nil {

@@ -72,24 +72,11 @@ func explain(err error) *api.Error {
 	}
 	e = &api.Error{Message: fmt.Sprint(err), Code: codeFailed}
 	switch {
+	case explainImage(e, err):
 	case errors.Is(err, provision.ErrNoNode):
 		e.Code, e.Status, e.Hint = codeUsage, http.StatusNotFound, "racker node list"
 	case errors.Is(err, provision.ErrNoRun):
 		e.Code, e.Status, e.Hint = codeUsage, http.StatusNotFound, "racker run list"
-	case errors.Is(err, image.ErrNotFound):
-		e.Code, e.Status, e.Hint = codeUsage, http.StatusNotFound, "racker image list"
-	case errors.Is(err, image.ErrAmbiguous), errors.Is(err, image.ErrProfile), errors.Is(err, release.ErrRelease):
-		e.Code = codeUsage
-	case errors.Is(err, release.ErrNoPull):
-		e.Code, e.Status, e.Hint = codeUsage, http.StatusNotFound, "racker image pull --show"
-	case errors.Is(err, release.ErrBusy):
-		e.Status, e.Hint = http.StatusConflict, "wait for it: racker image pull --show; or end it: racker image pull --cancel"
-	case errors.Is(err, release.ErrSpace):
-		e.Hint = "make room on the disk of the state directory, and pull again: racker image gc"
-	case errors.Is(err, release.ErrGone):
-		e.Hint = "look at the version and the channel, and at image.mirror in racker.yaml"
-	case errors.Is(err, release.ErrKey):
-		e.Hint = "image.key_file in racker.yaml may name a file with the vendor's key"
 	case errors.Is(err, initrd.ErrNotFound):
 		e.Hint = "racker microkernel build"
 	case errors.Is(err, provision.ErrWipe):
@@ -108,4 +95,27 @@ func explain(err error) *api.Error {
 		e.Code = codeUnreachable
 	}
 	return e
+}
+
+// explainImage does so for errors about images, and reports whether err is one.
+func explainImage(e *api.Error, err error) bool {
+	switch {
+	case errors.Is(err, image.ErrNotFound):
+		e.Code, e.Status, e.Hint = codeUsage, http.StatusNotFound, "racker image list"
+	case errors.Is(err, image.ErrAmbiguous), errors.Is(err, image.ErrProfile), errors.Is(err, release.ErrRelease):
+		e.Code = codeUsage
+	case errors.Is(err, release.ErrNoPull):
+		e.Code, e.Status, e.Hint = codeUsage, http.StatusNotFound, "racker image pull --show"
+	case errors.Is(err, release.ErrBusy):
+		e.Status, e.Hint = http.StatusConflict, "wait for it: racker image pull --show; or end it: racker image pull --cancel"
+	case errors.Is(err, release.ErrSpace):
+		e.Hint = "make room on the disk of the state directory, and pull again: racker image gc"
+	case errors.Is(err, release.ErrGone):
+		e.Hint = "look at the version and the channel, and at image.mirror in racker.yaml"
+	case errors.Is(err, release.ErrKey):
+		e.Hint = "image.key_file in racker.yaml may name a file with the vendor's key"
+	default:
+		return false
+	}
+	return true
 }

@@ -1,8 +1,10 @@
 package image
 
 import (
+	"cmp"
 	"encoding/binary"
 	"io"
+	"math/bits"
 	"slices"
 	"strings"
 )
@@ -77,16 +79,12 @@ func openFAT(r *io.SectionReader) (*fat, bool) {
 	le := binary.LittleEndian
 	sector, perCluster := int64(le.Uint16(b[11:])), int64(b[13])
 	reserved, fats, rootEntries := int64(le.Uint16(b[14:])), int64(b[16]), int64(le.Uint16(b[17:]))
-	total, perFAT := int64(le.Uint16(b[19:])), int64(le.Uint16(b[22:]))
-	if total == 0 {
-		total = int64(le.Uint32(b[32:]))
+	total := cmp.Or(int64(le.Uint16(b[19:])), int64(le.Uint32(b[32:])))
+	perFAT := cmp.Or(int64(le.Uint16(b[22:])), int64(le.Uint32(b[36:])))
+	if sector < 512 || sector > 4096 || bits.OnesCount64(uint64(sector)) != 1 || bits.OnesCount64(uint64(perCluster)) != 1 {
+		return nil, false
 	}
-	if perFAT == 0 {
-		perFAT = int64(le.Uint32(b[36:]))
-	}
-	switch {
-	case sector < 512 || sector > 4096 || sector&(sector-1) != 0, perCluster == 0 || perCluster&(perCluster-1) != 0,
-		fats == 0 || reserved == 0 || perFAT == 0, total*sector > r.Size():
+	if min(fats, reserved, perFAT) == 0 || total*sector > r.Size() {
 		return nil, false
 	}
 	rootAt := (reserved + fats*perFAT) * sector

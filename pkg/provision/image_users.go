@@ -77,49 +77,36 @@ func (m *Machine) RemoveImage(ctx context.Context, man *image.Manifest, unused b
 // imageUses looks through runs, records and declared configs.
 func (m *Machine) imageUses(ctx context.Context, list []*image.Manifest) (map[string]*imageUse, error) {
 	uses := map[string]*imageUse{}
-	of := func(word string) []*imageUse {
-		var out []*imageUse
+	note := func(word string, change func(u *imageUse)) {
 		for _, man := range list {
-			if word != "" && (man.ID == word || man.Name == word) {
-				if uses[man.ID] == nil {
-					uses[man.ID] = &imageUse{}
-				}
-				out = append(out, uses[man.ID])
+			if word == "" || man.ID != word && man.Name != word {
+				continue
 			}
+			if uses[man.ID] == nil {
+				uses[man.ID] = &imageUse{}
+			}
+			change(uses[man.ID])
 		}
-		return out
 	}
 	for _, r := range m.open() {
 		for _, man := range list {
 			if r.needs(man.ID) {
-				for _, u := range of(man.ID) {
-					u.runs = append(u.runs, r.ID)
-				}
+				note(man.ID, func(u *imageUse) { u.runs = append(u.runs, r.ID) })
 			}
 		}
 	}
 	for mac, name := range m.names() {
-		rec := m.record(mac)
-		if rec == nil {
-			continue
+		if rec := m.record(mac); rec != nil && rec.Job != nil {
+			note(rec.Job.Image, func(u *imageUse) { u.ordered = append(u.ordered, name) })
 		}
-		if rec.Job != nil {
-			for _, u := range of(rec.Job.Image) {
-				u.ordered = append(u.ordered, name)
-			}
-		}
-		if rec.Install != nil {
-			for _, u := range of(rec.Install.Image) {
-				u.has = append(u.has, name)
-			}
+		if rec := m.record(mac); rec != nil && rec.Install != nil {
+			note(rec.Install.Image, func(u *imageUse) { u.has = append(u.has, name) })
 		}
 		word, err := m.wantedImage(ctx, mac)
 		if err != nil {
 			return nil, err
 		}
-		for _, u := range of(word) {
-			u.wanted = append(u.wanted, name)
-		}
+		note(word, func(u *imageUse) { u.wanted = append(u.wanted, name) })
 	}
 	return uses, nil
 }

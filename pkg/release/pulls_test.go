@@ -320,7 +320,7 @@ func TestOrderRefused(t *testing.T) {
 		`channel "edge": want stable`:           {OS: OS, Channel: "edge"},
 		`architecture "s390x"`:                  {OS: OS, Arch: "s390x"},
 		`version "../x"`:                        {OS: OS, Version: "../x"},
-		"takes no URL":                          {OS: OS, SHA256: sum},
+		"takes no URL, digest or":               {OS: OS, SHA256: sum},
 		"needs its SHA-256 or a signature":      {URL: "http://x/y"},
 		`"file:///etc/passwd": want an address`: {URL: "file:///etc/passwd", SHA256: sum},
 		"belong to a release":                   {URL: "http://x/y", SHA256: sum, Version: "1.2.3"},
