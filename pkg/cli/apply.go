@@ -18,6 +18,7 @@ import (
 
 // applier is what an apply needs of the daemon.
 type applier interface {
+	rowReader
 	siteSource
 	runKeeper
 	imageLister
@@ -112,6 +113,9 @@ func (o *applyOptions) run(ctx context.Context) error {
 	defer folder.close()
 	d, err := o.Daemon()
 	if err != nil {
+		return err
+	}
+	if err := freshRows(ctx, d, o.IO); err != nil {
 		return err
 	}
 	p, err := o.plan(ctx, d, folder)

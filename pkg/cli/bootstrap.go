@@ -17,6 +17,7 @@ import (
 
 // provisioner is what a bootstrap needs of the daemon.
 type provisioner interface {
+	rowReader
 	imageKeeper
 	runKeeper
 	runLister

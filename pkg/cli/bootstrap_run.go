@@ -117,6 +117,9 @@ func (o *bootstrapOptions) fill() (err error) {
 
 // submit orders the run after everything was looked at, shown and confirmed.
 func (o *bootstrapOptions) submit(ctx context.Context, d provisioner) (api.RunView, error) {
+	if err := freshRows(ctx, d, o.IO); err != nil {
+		return api.RunView{}, err
+	}
 	if err := o.possible(ctx, d); err != nil {
 		return api.RunView{}, err
 	}

@@ -129,8 +129,8 @@ func (f *nodesFile) close() {
 // rowKeeper is what a command needs of the daemon that edits nodes.csv.
 type rowKeeper interface {
 	nodeGetter
+	rowReader
 	Rack(ctx context.Context) (api.RackView, error)
-	Reload(ctx context.Context) (api.ReloadView, error)
 }
 
 // put makes text the file's and has the daemon read it. A text that the daemon refuses is taken back.
