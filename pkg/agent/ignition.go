@@ -1,14 +1,17 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/racker-project/racker/pkg/api"
 	"github.com/racker-project/racker/pkg/image"
@@ -43,11 +46,16 @@ func (a *Agent) ignition(ctx context.Context, w *work) (ignitionResult, error) {
 	if err != nil {
 		return ignitionResult{}, fmt.Errorf("fetch the Ignition config: %w", err)
 	}
-	put := a.machine.Place
-	if put == nil {
-		put = a.putConfig
+	files := map[string][]byte{configName: config}
+	if err := a.kernelFile(ctx, w, files); err != nil {
+		return ignitionResult{}, err
 	}
-	at, err := put(ctx, plan.Disk, config)
+	var at string
+	if a.machine.Place != nil {
+		at, err = a.machine.Place(ctx, plan.Disk, config)
+	} else {
+		at, err = a.putFiles(plan.Disk, cmp.Or(w.job.Image.OEMLabel, oemLabel), files)
+	}
 	if err != nil {
 		return ignitionResult{}, err
 	}
@@ -55,9 +63,28 @@ func (a *Agent) ignition(ctx context.Context, w *work) (ignitionResult, error) {
 	return ignitionResult{Partition: at, Bytes: len(config)}, nil
 }
 
-// putConfig writes the config to the OEM partition itself.
-func (a *Agent) putConfig(_ context.Context, disk api.Disk, config []byte) (string, error) {
-	part, err := a.findOEM(disk)
+// kernelFile adds the file of kernel arguments, where the image has a place for one and the order something to say.
+func (a *Agent) kernelFile(ctx context.Context, w *work, files map[string][]byte) error {
+	name := w.job.Image.KernelFile
+	if name == "" {
+		return nil
+	}
+	if name != filepath.Base(name) || name == configName || name == "." || name == ".." {
+		return fmt.Errorf("the order has kernel arguments in %q", name)
+	}
+	text, err := a.fetch(ctx, w.job.ID, api.BlobKernel)
+	if err != nil {
+		return fmt.Errorf("fetch the kernel arguments: %w", err)
+	}
+	if len(text) > 0 {
+		files[name] = text
+	}
+	return nil
+}
+
+// putFiles writes files to the OEM partition itself; the config, without which nothing boots as it should, comes last.
+func (a *Agent) putFiles(disk api.Disk, label string, files map[string][]byte) (string, error) {
+	part, err := a.findOEM(disk, label)
 	if err != nil {
 		return "", err
 	}
@@ -65,9 +92,19 @@ func (a *Agent) putConfig(_ context.Context, disk api.Disk, config []byte) (stri
 	if err != nil {
 		return "", fmt.Errorf("mount %s, %s: %w", part.device, part.filesystem, err)
 	}
-	err = place(dir, configName, config)
-	if err := errors.Join(err, leave()); err != nil {
-		return "", fmt.Errorf("write %s to %s: %w", configName, part.device, err)
+	names := slices.Sorted(maps.Keys(files))
+	names = append(slices.DeleteFunc(names, func(name string) bool { return name == configName }), configName)
+	for _, name := range names {
+		if err = place(dir, name, files[name]); err != nil {
+			err = fmt.Errorf("write %s to %s: %w", name, part.device, err)
+			break
+		}
+	}
+	if lerr := leave(); lerr != nil {
+		err = errors.Join(err, fmt.Errorf("leave %s: %w", part.device, lerr))
+	}
+	if err != nil {
+		return "", err
 	}
 	return part.device, nil
 }
@@ -79,7 +116,7 @@ type oemPartition struct {
 
 // findOEM finds the partition of that name on that disk, or else the one whose file system has that label. Partitions of
 // other disks are never looked at.
-func (a *Agent) findOEM(disk api.Disk) (oemPartition, error) {
+func (a *Agent) findOEM(disk api.Disk, name string) (oemPartition, error) {
 	d, err := a.machine.OpenDisk(disk)
 	if err != nil {
 		return oemPartition{}, fmt.Errorf("open %s: %w", disk.Path, err)
@@ -94,16 +131,16 @@ func (a *Agent) findOEM(disk api.Disk) (oemPartition, error) {
 		filesystem, label := probe(io.NewSectionReader(d, p.Offset(), p.Size()))
 		at := oemPartition{device: image.PartitionPath(disk.Path, p.Number), filesystem: filesystem}
 		switch {
-		case p.Name == oemLabel && filesystem == "":
-			return oemPartition{}, fmt.Errorf("partition OEM (%s) has no btrfs, ext4 or vfat file system", at.device)
-		case p.Name == oemLabel:
+		case p.Name == name && filesystem == "":
+			return oemPartition{}, fmt.Errorf("partition %s (%s) has no btrfs, ext4 or vfat file system", name, at.device)
+		case p.Name == name:
 			return at, nil
-		case label == oemLabel && filesystem != "" && labelled == nil:
+		case label == name && filesystem != "" && labelled == nil:
 			labelled = &at
 		}
 	}
 	if labelled == nil {
-		return oemPartition{}, fmt.Errorf("the image on %s has no partition OEM to take the Ignition config", disk.Path)
+		return oemPartition{}, fmt.Errorf("the image on %s has no partition %s to take the Ignition config", disk.Path, name)
 	}
 	return *labelled, nil
 }

@@ -172,6 +172,7 @@ type Image struct {
 const (
 	BlobManifest = "manifest"
 	BlobIgnition = "ignition"
+	BlobKernel   = "kernel" // text of Image.KernelFile; empty when there is nothing to say
 )
 
 // DiskRule picks the install disk. Name, from nodes.csv, is a WWN, a serial or a by-path name and stands alone. Else the

@@ -246,6 +246,9 @@ func (m *Machine) blob(ctx context.Context, p bootd.Peer, job, name string) (b [
 	case api.BlobManifest:
 		b, err = json.Marshal(man)
 		return b, true, err
+	case api.BlobKernel:
+		b, err = m.kernelConfig(ctx, n, rec.Job, man)
+		return b, true, err
 	case api.BlobIgnition:
 		b, err = m.handOut(ctx, n, rec, man, p)
 		return b, true, err

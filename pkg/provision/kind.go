@@ -50,3 +50,19 @@ func (m *Machine) foreign(ctx context.Context, rec *Record, id *api.Identity) st
 	}
 	return fmt.Sprintf("the image %s is for %s, and the machine is %s", man.Name, man.Arch, id.Arch)
 }
+
+// kernelConfig is the text of the image's file of kernel arguments, as the node's declared config wants it.
+func (m *Machine) kernelConfig(ctx context.Context, n *rack.Node, job *Job, man *image.Manifest) ([]byte, error) {
+	profile, err := m.needs.Images.Profile(ctx, man)
+	if err != nil {
+		return nil, err
+	}
+	c, err := m.declared(ctx, n.Primary, job.Config)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", n.Where(), err)
+	}
+	if c == nil {
+		c = &api.NodeConfig{}
+	}
+	return profile.KernelConfig(c.Console, c.KernelArgs)
+}

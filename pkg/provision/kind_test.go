@@ -134,3 +134,23 @@ func TestImageUsers(t *testing.T) {
 		t.Error(d)
 	}
 }
+
+func TestKernelConfigOfAnOrder(t *testing.T) {
+	w := newWorld(t)
+	w.start(nil)
+	m := w.at()
+	n, _ := m.node(mac(2))
+	c := config("node-1", "x")
+	c.KernelArgs, c.Console = []string{"flatcar.autologin"}, "ttyS1,57600n8"
+	v, err := m.PutConfig(t.Context(), "node-1", c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "# Written by racker.\nset linux_console='console=ttyS1,57600n8'\nset linux_append='flatcar.autologin'\n"
+	for digest, want := range map[string]string{v.WantedDigest: want, "": ""} {
+		got, err := m.kernelConfig(t.Context(), n, &Job{Config: digest}, w.image)
+		if err != nil || string(got) != want {
+			t.Errorf("%q, %v; want %q", got, err, want)
+		}
+	}
+}
