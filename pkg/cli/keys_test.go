@@ -65,7 +65,7 @@ func TestSSHArguments(t *testing.T) {
 	}{
 		"login":   {sshOptions{Port: 22}, []string{"-p", "22", "-l", "core", "--", "172.24.213.2"}},
 		"command": {sshOptions{Port: 22, Command: []string{"ls", "-l", "a b"}}, []string{"--", "172.24.213.2", "ls", "-l", "a b"}},
-		"all":     {sshOptions{Port: 2222, User: "root", TTY: true, Command: []string{"top"}}, []string{"-t", "-p", "2222", "-l", "root", "--", "172.24.213.2", "top"}},
+		"all":     {sshOptions{Port: 2222, User: "root", Key: "/id", TTY: true, Command: []string{"top"}}, []string{"-i", "/id", "-o", "IdentitiesOnly=yes", "-t", "-p", "2222", "-l", "root", "--", "172.24.213.2", "top"}},
 	} {
 		tt.o.IO = streams
 		got := tt.o.args(h, "/k")

@@ -34,6 +34,7 @@ type sshOptions struct {
 	Word    string
 	Command []string
 	User    string
+	Key     string // file of a private key; "" for those that ssh finds
 	TTY     bool
 	Port    int
 }
@@ -69,6 +70,7 @@ on the node.`,
 	passWords(cmd)
 	f := cmd.Flags()
 	f.StringVar(&o.User, "user", "", "whom to log in as (default core)")
+	f.StringVarP(&o.Key, "identity", "i", "", "file of your private key (default those that ssh finds)")
 	f.BoolVarP(&o.TTY, "tty", "t", false, "give CMD a terminal")
 	f.IntVar(&o.Port, "port", sshPort, "where the node's sshd listens")
 	return cmd
@@ -183,6 +185,9 @@ func (o *sshOptions) args(h *api.HostView, known string) []string {
 		if _, err := os.Stat(file); o.Home != "" && err == nil {
 			args = append(args, "-i", file)
 		}
+	}
+	if o.Key != "" {
+		args = append(args, "-i", o.Key, "-o", "IdentitiesOnly=yes")
 	}
 	if o.TTY {
 		args = append(args, "-t")

@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
@@ -176,7 +177,7 @@ func TestNoSecretInClear(t *testing.T) {
 	x := s.stranger()
 	file, stop := s.capture()
 	ended := x.pester(digests)
-	run, err := c.SubmitRun(t.Context(), api.RunRequest{Provision: "image", Image: "os", OnFailure: api.OnFailureCancel, Configs: digests})
+	run, err := c.SubmitRun(t.Context(), api.RunRequest{Provision: "image", Image: "os", OnFailure: api.OnFailureCancel, Configs: digests, Erase: api.EraseExact})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,6 +208,7 @@ func TestNoSecretInClear(t *testing.T) {
 	if out := s.must(time.Minute, "status"); !strings.Contains(out, "Warning: alarm at ") || !strings.Contains(out, "its boot token was asked for from "+strangerAddr) {
 		t.Errorf("status does not warn:\n%s", out)
 	}
+	x.time()
 	x.replay(flows(t, raw), secrets)
 	x.present(s, tokens, jobs, secrets)
 	s.counts(func(n sim.NodeStatus) string {
@@ -326,6 +328,20 @@ func (x *stranger) present(s *site, tokens, jobs map[string]string, secrets []se
 		if !strings.Contains(out, want) {
 			x.t.Errorf("no event says %q:\n%s", want, out)
 		}
+	}
+}
+
+// time asks the daemon for the time, as nodes do.
+func (x *stranger) time() {
+	x.t.Helper()
+	var out bytes.Buffer
+	cmd := exec.CommandContext(x.t.Context(), "ntpdig", "-j", "-t", "5", "172.24.213.1")
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := x.ns.Do(cmd.Start); err != nil {
+		x.t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil || !strings.Contains(out.String(), `"host":"172.24.213.1"`) {
+		x.t.Errorf("the time: %v: %s", err, &out)
 	}
 }
 
