@@ -2,10 +2,13 @@ package cli
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
 	"github.com/racker-project/racker/pkg/api"
+	"github.com/racker-project/racker/pkg/config"
 	"github.com/racker-project/racker/pkg/internal/sshtest"
 	"github.com/racker-project/racker/pkg/stdio"
 )
@@ -104,5 +107,58 @@ func TestHostsThatCannotBeWritten(t *testing.T) {
 		if err := checkHosts([]api.HostView{h}); err == nil {
 			t.Errorf("%s is taken", name)
 		}
+	}
+}
+
+// TestNamesComeAndGo writes the names of nodes into all files, and takes them away when there is no node any more.
+func TestNamesComeAndGo(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := config.Names{Hosts: filepath.Join(dir, "hosts"), KnownHosts: filepath.Join(dir, "ssh_known_hosts")}
+	cellar, home := filepath.Join(dir, "cluster"), filepath.Join(dir, "empty")
+	for name, text := range map[string]string{s.Hosts: "127.0.0.1 localhost", filepath.Join(cellar, "cluster.yaml"): "{}\n"} {
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(home, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	hosts := []api.HostView{
+		{Name: "node-1", Names: []string{"node-1", "db"}, Address: "172.24.213.2", HostKey: testHostKey},
+		{Name: "node-2", Names: []string{"node-2"}, Address: "172.24.213.3"}, // not installed
+	}
+	if err := writeNames(s, hosts); err != nil {
+		t.Fatal(err)
+	}
+	for _, folder := range []string{cellar, home, filepath.Join(dir, "none")} {
+		if err := writeKnownHosts(folder, "", hosts); err != nil {
+			t.Error(err)
+		}
+	}
+	line := "node-1,db,172.24.213.2 " + testHostKey + "\n"
+	for name, want := range map[string]string{
+		s.Hosts:                               "127.0.0.1 localhost\n" + blockBeginBare + "\n172.24.213.2\tnode-1 db\n172.24.213.3\tnode-2\n" + blockEnd + "\n",
+		s.KnownHosts:                          blockBegin + "\n" + line + blockEnd + "\n",
+		filepath.Join(cellar, knownHostsName): line,
+	} {
+		if b, err := os.ReadFile(name); err != nil || string(b) != want {
+			t.Errorf("%s: %q, %v, want %q", name, b, err, want)
+		}
+	}
+	if left, err := os.ReadDir(home); err != nil || len(left) > 0 {
+		t.Errorf("a folder without a cluster has %v, %v", left, err)
+	}
+	if err := writeNames(s, nil); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := os.ReadFile(s.Hosts); err != nil || string(b) != "127.0.0.1 localhost" {
+		t.Errorf("left: %q, %v", b, err)
+	}
+	if _, err := os.Stat(s.KnownHosts); err == nil {
+		t.Error("the known_hosts that racker made is left")
 	}
 }
