@@ -26,15 +26,18 @@ type declaredCluster struct {
 	nodes  []declaredNode
 	// warnings are shown with the plan.
 	warnings []string
-	fresh    bool // there was no cluster.yaml
+	fresh    bool   // there was no cluster.yaml
+	held     string // the name by which racker holds the image that is a file
 }
 
 // sends reports whether the image is a file that is sent first.
-func (c *declaredCluster) sends(image string) bool { return c.fresh && isFile(image) }
+func (c *declaredCluster) sends(image string) bool { return c.fresh && c.held == "" && isFile(image) }
 
-// flatcarFlags finds what is wrong with the flags of a cluster that is declared in a folder.
-func (o *bootstrapOptions) flatcarFlags() error {
+// provisionFlags finds what is wrong with the flags that depend on what is provisioned.
+func (o *bootstrapOptions) provisionFlags() error {
 	switch {
+	case o.Provision != provisionImage && o.Provision != provisionFlatcar:
+		return usageError("--provision %q: want flatcar or image", o.Provision)
 	case o.Provision != provisionFlatcar && o.Given("ip-addrs"):
 		return usageError("--ip-addrs goes with --provision %s", provisionFlatcar)
 	case o.Provision != provisionFlatcar && o.Image == "":
@@ -114,9 +117,18 @@ func (o *bootstrapOptions) draft(ctx context.Context, d provisioner) error {
 }
 
 // draftImage is what a new cluster.yaml says of the image: what --image says, else the newest Flatcar that racker holds.
-func (o *bootstrapOptions) draftImage(ctx context.Context, d imageLister) (cluster.Image, error) {
+// A file that racker holds already may have another name there.
+func (o *bootstrapOptions) draftImage(ctx context.Context, d imageKeeper) (cluster.Image, error) {
 	switch {
 	case isFile(o.Image):
+		s := imageSender{io: o.IO, images: d, line: liveLine{io: o.IO}}
+		img, err := s.held(ctx, o.Image)
+		if err != nil {
+			return cluster.Image{}, err
+		}
+		if o.cluster.held = img.Name; img.ID != "" {
+			return cluster.Image{Name: img.Name}, nil
+		}
 		return cluster.Image{Name: imageName(o.Image)}, nil
 	case o.Image != "":
 		return cluster.Image{Name: o.Image}, nil

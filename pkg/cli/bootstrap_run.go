@@ -64,8 +64,6 @@ func (o *bootstrapOptions) names(ctx context.Context) {
 // validate finds what is wrong with the flags, and what could never be asked, before anything is touched.
 func (o *bootstrapOptions) validate() error {
 	switch {
-	case o.Provision != provisionImage && o.Provision != provisionFlatcar:
-		return usageError("--provision %q: want flatcar or image", o.Provision)
 	case o.Canary && o.NoCanary:
 		return usageError("--canary and --no-canary exclude each other")
 	case o.StopAt != "" && o.StopAt != api.StopAtAgent:
@@ -73,7 +71,7 @@ func (o *bootstrapOptions) validate() error {
 	case o.MinReady < 0 || o.MinReady == 0 && o.Given("min-ready"):
 		return usageError("--min-ready %d: want at least 1", o.MinReady)
 	}
-	if err := errors.Join(checkRetries(o.Retries), o.flatcarFlags()); err != nil {
+	if err := errors.Join(checkRetries(o.Retries), o.provisionFlags()); err != nil {
 		return err
 	}
 	if err := o.fill(); err != nil {
