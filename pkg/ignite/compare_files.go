@@ -140,7 +140,20 @@ func (c *comparer) price(name string, from, to *file) (cost, why string) {
 	if named := c.restartNaming(name); named != "" {
 		return api.CostLive, "restarts " + named + ", which names it"
 	}
+	if unit := c.namedBefore(name); unit != "" {
+		return api.CostLive, "it was for " + unit + ", which changes or goes, too"
+	}
 	return api.CostReboot, "no unit of the config names it: whatever reads it does so at its start"
+}
+
+// namedBefore gives the unit that named a file and does so no more: it is stopped or restarted for that alone.
+func (c *comparer) namedBefore(name string) string {
+	for _, unit := range keysOf(c.before.units, nil) {
+		if unitNames(c.before.units[unit], name) && !neverRestarted(unit) {
+			return unit
+		}
+	}
+	return ""
 }
 
 // restartNaming has the units of the config that name a file restarted, and lists them.
