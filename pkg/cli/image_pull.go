@@ -130,15 +130,27 @@ func (o *imagePullOptions) show(ctx context.Context, d imagePuller) error {
 	if o.JSON {
 		return o.IO.JSON(append([]api.PullView{}, list...))
 	}
-	t := o.IO.Table("pull", "what", "state", "stage", "done", "of", "error").Spare(4, 5)
+	t := o.IO.Table("pull", "what", "state", "stage", "done", "of", "error").Spare(6, 5, 4, 3)
 	for _, v := range list {
-		why := v.Trouble
-		if v.Error != nil {
-			why = v.Error.Message
-		}
-		t.Row(v.ID, v.What, v.State, v.Stage, size(o.IO, v.Done), size(o.IO, v.Total), why)
+		t.Row(v.ID, v.What, v.State, v.Stage, size(o.IO, v.Done), size(o.IO, v.Total), pullTrouble(&v))
 	}
-	return t.Flush()
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for _, v := range list {
+		if why := pullTrouble(&v); why != "" && o.IO.OutTTY { // the table has no room for it
+			o.IO.Errf("%s:\n  %s\n", v.ID, foldedErr(o.IO, why, 2))
+		}
+	}
+	return nil
+}
+
+// pullTrouble says why a pull failed, or why it asks again.
+func pullTrouble(v *api.PullView) string {
+	if v.Error != nil {
+		return v.Error.Message
+	}
+	return v.Trouble
 }
 
 func (o *imagePullOptions) cancel(ctx context.Context, d imagePuller) error {

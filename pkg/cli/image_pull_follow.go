@@ -59,9 +59,8 @@ func (f *pullFollower) follow(ctx context.Context, v api.PullView) (api.PullView
 		f.show(&v)
 		select {
 		case <-ctx.Done():
-			f.line.clear()
-			return v, withHint(fmt.Errorf("left; the daemon goes on with %s: %w", v.ID, ctx.Err()),
-				"racker image pull --show, or --cancel")
+			f.line.end(fmt.Sprintf("Left; the daemon goes on with %s.", v.ID))
+			return v, withHint(fmt.Errorf("follow %s: %w", v.ID, ctx.Err()), "racker image pull --show, or --cancel")
 		case <-tick.C:
 		}
 		now, err := f.pulls.PullOf(ctx, v.ID)
