@@ -19,6 +19,8 @@ packages=(
   # the test OS: a Debian laid out like Flatcar that really runs Ignition
   debootstrap grub-pc-bin squashfs-tools btrfs-progs dosfstools mtools e2fsprogs fdisk gdisk udev
   cpio kmod xz-utils zstd bzip2 ignition
+  # a release server, and what its vendor signs with
+  nginx-light gpg gpg-agent
   # a person at a terminal
   expect tmux openssh-client
   # a node to log in to, and who reads what racker writes for others
