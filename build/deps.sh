@@ -13,7 +13,7 @@ packages=(
   # BMCs nobody here wrote, and the client that everybody uses
   openipmi ipmitool
   # DHCP, TFTP and HTTP: load, and peers to compare with
-  kea-admin dnsmasq-base curl wrk
+  kea-admin dnsmasq-base curl wrk nginx-light lbzip2
   # networks of the tests, and what they look at
   iproute2 procps
   # the test OS: a Debian laid out like Flatcar that really runs Ignition
