@@ -112,7 +112,9 @@ type scenario struct {
 	prepare func(*world)
 	order   func(context.Context, *Machine) (api.RunView, error)
 	// answer is given once the run asks.
-	answer  string
+	answer string
+	// out is left out when the disks are confirmed; empty for none.
+	out     string
 	code    int
 	skipped int // nodes that the run leaves out
 	want    map[rack.MAC]State
@@ -148,6 +150,9 @@ func scenarios() map[string]scenario {
 			order:   submit(func(r *api.RunRequest) { r.PowerCycleRunning = false }),
 			code:    3, skipped: 1, want: map[rack.MAC]State{mac(2): Ready, mac(3): Known},
 		},
+		"disks confirmed": {order: submit(func(r *api.RunRequest) { r.Erase = api.EraseAsk }), want: both},
+		"a disk left out": {order: submit(func(r *api.RunRequest) { r.Erase = api.EraseAsk }), out: "node-2", code: 3,
+			want: map[rack.MAC]State{mac(2): Ready, mac(3): Excluded}},
 		"asked, and excluded": {
 			prepare: func(w *world) { w.servers[mac(3)].failWrite = 99 },
 			order:   submit(func(r *api.RunRequest) { r.OnFailure = api.OnFailureAsk }), answer: api.OnFailureExclude,
@@ -283,6 +288,13 @@ func (k *killed) attend(ctx context.Context, w *world, m *Machine, id string) {
 		for _, q := range v.Questions {
 			// Somebody answers again when the daemon died over it.
 			_, _ = m.Answer(ctx, id, api.Answer{Node: q.Node, Answer: k.answer})
+		}
+		if v.Erase != nil && v.Erase.Open {
+			a := api.EraseAnswer{Digest: v.Erase.Digest}
+			if k.out != "" && len(v.Erase.Rows) == 2 {
+				a.Exclude = []string{k.out}
+			}
+			_, _ = m.ConfirmErase(ctx, id, a)
 		}
 		select {
 		case <-ctx.Done():

@@ -190,13 +190,22 @@ func (r *Record) jobID() string {
 
 // poweredUp takes a node that was switched on further.
 func (m *Machine) poweredUp(ctx context.Context, n *rack.Node, rec *Record) error {
+	to, also := rec.rest(), served
 	switch {
 	case rec.Job != nil:
-		return m.transition(ctx, n.Primary, Netbooting, nil)
+		to, also = Netbooting, nil
 	case rec.Install != nil:
-		return m.transition(ctx, n.Primary, Installed, nil)
+		to, also = Installed, nil
 	}
-	return m.transition(ctx, n.Primary, rec.rest(), served)
+	return m.transition(ctx, n.Primary, to, func(r *Record) error {
+		if m.record(n.Primary).State != Powering {
+			return errStale // it was faster: its system is up already
+		}
+		if also != nil {
+			return also(r)
+		}
+		return nil
+	})
 }
 
 // whilePowering gives a context that ends when the node goes on by itself: its agent may check in while a BMC is slow, and

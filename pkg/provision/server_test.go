@@ -107,7 +107,7 @@ func (s *server) steps(ctx context.Context, p bootd.Peer, job *api.Job) bool {
 		r := api.StepReport{State: api.StepDone}
 		switch job.Steps[i] {
 		case api.StepDisk:
-			r.Result = marshal(api.DiskResult{Disk: api.Disk{Path: "/dev/vda", Serial: "D" + s.primary.String(), Size: 1 << 30}, Matched: 1})
+			r.Result = marshal(s.finds())
 		case api.StepWrite:
 			if !s.report(ctx, p, job, i, api.StepReport{State: api.StepRunning, Progress: &api.Progress{Done: 1, Total: 2}}) {
 				return false
@@ -141,6 +141,20 @@ func (s *server) ignition(ctx context.Context, p bootd.Peer, job *api.Job) bool 
 		return err
 	})
 	return ok && !gone
+}
+
+// finds is what the agent finds to erase now.
+func (s *server) finds() api.DiskResult {
+	s.w.mu.Lock()
+	defer s.w.mu.Unlock()
+	res := api.DiskResult{Disk: api.Disk{Path: "/dev/vda", Serial: "D" + s.primary.String(), Size: 1 << 30}, Matched: 1}
+	if s.writes > 0 {
+		res.Disk.Contents = []string{"half of it"}
+	}
+	if s.found != nil {
+		s.found(&res)
+	}
+	return res
 }
 
 // write counts a write of the disk, and reports whether it fails.

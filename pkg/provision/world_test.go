@@ -74,10 +74,11 @@ type server struct {
 	deafACPI     bool // its system does not shut down when asked
 	writes       int
 	bmcErr       error
-	failWrite    int  // how many writes fail
-	plain        bool // the image takes no Ignition
-	mute         bool // the installed system never calls back
-	absent       bool // it never asks for anything once it is on
+	failWrite    int                   // how many writes fail
+	found        func(*api.DiskResult) // changes what its agent finds to erase; called with the lock held
+	plain        bool                  // the image takes no Ignition
+	mute         bool                  // the installed system never calls back
+	absent       bool                  // it never asks for anything once it is on
 	// silentBoot makes its installed system ask for no address.
 	silentBoot bool
 }
