@@ -98,7 +98,7 @@ func (s *sources) fill(n *declaredNode) error {
 	}
 	n.Generated = generated(spec.Name, text)
 	n.Config = api.NodeConfig{
-		HostName: spec.Name, Image: spec.Image.Name, Wipe: spec.Wipe, WipeOldOS: spec.WipeOldOS, KernelArgs: spec.KernelArgs,
+		HostName: spec.Name, Image: spec.Image.Name, Wipe: spec.Wipe, WipeOldOS: spec.WipeOldOS, WipeForeign: spec.WipeForeign, KernelArgs: spec.KernelArgs,
 		Console: spec.Console, Labels: labels(spec), Disk: diskRule(spec.Disk),
 		Butane: []api.ButaneSource{{Name: configFile(spec.Name, configSuffix), Butane: string(n.Generated)}},
 	}

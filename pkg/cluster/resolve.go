@@ -58,7 +58,7 @@ func (c *checker) spec(row *SiteNode, e *named[entry]) Spec {
 	out.Image = value(s.image)
 	out.Disk = value(s.disk)
 	out.Wipe, out.Updates = word(s.wipe, WipeInstallDisk), word(s.updates, UpdatesOff)
-	out.WipeOldOS, out.IgnoreChanges = value(s.wipeOldOS), value(s.ignoreChanges)
+	out.WipeOldOS, out.WipeForeign, out.IgnoreChanges = value(s.wipeOldOS), value(s.wipeForeign), value(s.ignoreChanges)
 	out.Console, out.Health = value(s.console), value(s.health)
 	out.KernelArgs = slices.Clone(s.kernelArgs)
 	if value(s.autologin) && !slices.Contains(out.KernelArgs, autologinArg) {

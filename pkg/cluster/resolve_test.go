@@ -36,6 +36,7 @@ nodes:
     health: systemctl is-system-running
     ignore_changes: true
     wipe_old_os: true
+    wipe_foreign: true
   web:
     mac: 52-54-00-00-00-02
     console: ""
@@ -44,13 +45,13 @@ nodes:
 	want := []Spec{
 		{
 			Name: "node-1", MAC: mac(0, 1), Type: "compute", Line: 12, Image: Image{Name: "own"}, SSHKeys: []string{testKey, testKey + "2"},
-			Internal: internal(2), Wipe: WipeAll, WipeOldOS: true, Console: "ttyS0", KernelArgs: []string{"b", autologinArg}, Updates: UpdatesOff,
+			Internal: internal(2), Wipe: WipeAll, WipeOldOS: true, WipeForeign: true, Console: "ttyS0", KernelArgs: []string{"b", autologinArg}, Updates: UpdatesOff,
 			Disk:    DiskRule{Model: "Samsung*", MinSize: 100e9, MaxSize: 1e12, Rotational: &no},
 			Sysctls: []Sysctl{{"vm.a", "1"}, {"vm.b", "3"}}, Health: "systemctl is-system-running", Snippets: []string{"all.yaml", "type.yaml", "node.yaml"},
 			IgnoreChanges: true, Network: dhcpOn(mac(1, 1)),
 		},
 		{
-			Name: "web", MAC: mac(0, 2), Type: "compute", Line: 24, Image: Image{Channel: "stable", Version: "2"}, SSHKeys: []string{testKey},
+			Name: "web", MAC: mac(0, 2), Type: "compute", Line: 25, Image: Image{Channel: "stable", Version: "2"}, SSHKeys: []string{testKey},
 			Internal: internal(3), Wipe: WipeNone, KernelArgs: []string{"a", autologinArg}, Updates: UpdatesReboot,
 			Sysctls: []Sysctl{{"vm.a", "1"}, {"vm.b", "2"}}, Snippets: []string{"all.yaml", "type.yaml"}, Network: dhcpOn(mac(1, 2)),
 		},

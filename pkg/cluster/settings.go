@@ -19,6 +19,7 @@ type settings struct {
 	disk          *DiskRule
 	wipe          string
 	wipeOldOS     *bool
+	wipeForeign   *bool
 	console       *string
 	kernelArgs    []string
 	autologin     *bool
@@ -52,6 +53,7 @@ func (r *reader) settingKeys(s *settings) []key {
 		{"disk", func(n *yaml.Node, path string) { s.disk = r.disk(n, path) }},
 		{"wipe", func(n *yaml.Node, path string) { s.wipe, _ = r.word(n, path, WipeInstallDisk, WipeAll, WipeNone) }},
 		{"wipe_old_os", func(n *yaml.Node, path string) { s.wipeOldOS = r.flag(n, path) }},
+		{"wipe_foreign", func(n *yaml.Node, path string) { s.wipeForeign = r.flag(n, path) }},
 		{"console", func(n *yaml.Node, path string) { s.console = r.console(n, path) }},
 		{"kernel_args", func(n *yaml.Node, path string) { s.kernelArgs = r.kernelArgs(n, path) }},
 		{"autologin", func(n *yaml.Node, path string) { s.autologin = r.flag(n, path) }},
@@ -225,6 +227,7 @@ func (s settings) over(more *settings) settings {
 	out.network = s.network.over(more.network)
 	out.disk = first(more.disk, s.disk)
 	out.wipeOldOS = first(more.wipeOldOS, s.wipeOldOS)
+	out.wipeForeign = first(more.wipeForeign, s.wipeForeign)
 	out.console = first(more.console, s.console)
 	out.autologin = first(more.autologin, s.autologin)
 	out.health = first(more.health, s.health)

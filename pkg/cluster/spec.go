@@ -25,6 +25,8 @@ type Spec struct {
 	Disk      DiskRule
 	Wipe      string // install-disk, all or none
 	WipeOldOS bool
+	// WipeForeign allows an install disk with what no OS image put there.
+	WipeForeign bool
 
 	Console    string   // empty means what the firmware says
 	KernelArgs []string // flatcar.autologin among them where autologin is on

@@ -96,6 +96,15 @@ func unfit(d api.Disk, r api.DiskRule) string {
 		return "larger than " + bytesText(r.MaxSize)
 	case has != need:
 		return fmt.Sprintf("its sectors have %d bytes, and the image is made for sectors of %d", has, need)
+	case r.Rotational != nil && d.Rotational != *r.Rotational:
+		return spins(d.Rotational)
+	}
+	return another(d, r)
+}
+
+// another says in what a disk is not the one that the rule describes; empty when it is.
+func another(d api.Disk, r api.DiskRule) string {
+	switch {
 	case !fitsModel(d.Model, r.Model):
 		return "another model"
 	case r.Serial != "" && !strings.EqualFold(strings.TrimSpace(r.Serial), d.Serial):
@@ -104,8 +113,6 @@ func unfit(d api.Disk, r api.DiskRule) string {
 		return "another WWN"
 	case r.ByPath != "" && (d.ByPath == "" || plainPath(r.ByPath) != plainPath(d.ByPath)):
 		return "at another place"
-	case r.Rotational != nil && d.Rotational != *r.Rotational:
-		return spins(d.Rotational)
 	}
 	return ""
 }

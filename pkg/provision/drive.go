@@ -198,10 +198,7 @@ func (m *Machine) driveOn(ctx context.Context, id string, mac rack.MAC) (over bo
 	if rec.Run != id {
 		return true, nil
 	}
-	if r.Stop && rec.mayLeave() {
-		return false, m.release(ctx, mac)
-	}
-	if done, err := m.leaveOut(ctx, r, rec); done {
+	if done, err := m.leaves(ctx, r, rec); done {
 		return false, err
 	}
 	switch rec.State {

@@ -50,17 +50,18 @@ func (r *runRecord) mayErase(rec *Record, res *api.DiskResult, digest string) bo
 		return true
 	}
 	a, ok := r.Allowed[rec.MAC]
-	switch {
-	case !ok:
-		return false
-	case a.Digest == digest:
-		return true
-	case rec.Job == nil || !rec.Job.Began || rec.Install == nil || rec.Install.Complete || rec.Install.At.Unix() < a.At:
+	return ok && (a.Digest == digest || a.halfWritten(rec, res))
+}
+
+// halfWritten reports whether all that would be erased are disks of the confirmation, and the write of the install disk began
+// after it: then what is on that disk is the run's own doing.
+func (a *erasure) halfWritten(rec *Record, res *api.DiskResult) bool {
+	i := rec.Install
+	if rec.Job == nil || !rec.Job.Began || i == nil || i.Complete || i.At.Unix() < a.At || i.Disk != diskName(&res.Disk) {
 		return false
 	}
 	now := allow(res, time.Time{}).Disks
-	return now[0] == a.Disks[0] && rec.Install.Disk == diskName(&res.Disk) &&
-		!slices.ContainsFunc(now, func(d string) bool { return !slices.Contains(a.Disks, d) })
+	return now[0] == a.Disks[0] && !slices.ContainsFunc(now, func(d string) bool { return !slices.Contains(a.Disks, d) })
 }
 
 // asks reports whether the node stands before its first write and its disks wait to be confirmed.
@@ -219,9 +220,12 @@ func (m *Machine) confirmTables(ctx context.Context, id string) error {
 	}
 }
 
-// leaveOut excludes a node that was left out when disks were confirmed, unless its write has begun. done is false when there
-// was nothing to do.
-func (m *Machine) leaveOut(ctx context.Context, r *runRecord, rec *Record) (done bool, err error) {
+// leaves lets go of a node of a run that stops, and excludes one that was left out when disks were confirmed, unless its write
+// has begun. done is false when there was nothing to do.
+func (m *Machine) leaves(ctx context.Context, r *runRecord, rec *Record) (done bool, err error) {
+	if r.Stop && rec.mayLeave() {
+		return true, m.release(ctx, rec.MAC)
+	}
 	if !r.leftOut(rec.MAC) || rec.State != Failed && !rec.mayLeave() {
 		return false, nil
 	}

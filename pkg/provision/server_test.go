@@ -26,6 +26,16 @@ func (s *server) again(ctx context.Context, call func(*Machine) error) bool {
 	return false
 }
 
+// connected gives a context that ends with the machine, too: a daemon that dies takes its connections along.
+func (w *world) connected(ctx context.Context) (context.Context, func()) {
+	w.mu.Lock()
+	life := w.life
+	w.mu.Unlock()
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(life, cancel)
+	return ctx, func() { stop(); cancel() }
+}
+
 var tokenArg = regexp.MustCompile(api.ArgToken + `=(\S+)`)
 
 // life is one boot after the other until the server's installed system called back.

@@ -220,16 +220,6 @@ func (w *world) at() *Machine {
 	return w.machine
 }
 
-// connected gives a context that ends with the machine, too: a daemon that dies takes its connections along.
-func (w *world) connected(ctx context.Context) (context.Context, func()) {
-	w.mu.Lock()
-	life := w.life
-	w.mu.Unlock()
-	ctx, cancel := context.WithCancel(ctx)
-	stop := context.AfterFunc(life, cancel)
-	return ctx, func() { stop(); cancel() }
-}
-
 func (w *world) addr(last byte) netip.Addr { return netip.AddrFrom4([4]byte{172, 24, 213, last}) }
 
 // Neighbour implements Neighbours: servers have the addresses of their last byte.
