@@ -124,7 +124,7 @@ func TestCompare(t *testing.T) {
 			[]string{"write /etc/systemd/system/one.service", "daemon-reload", "restart one.service"}},
 		{"file that a unit names", oneUnit("one.service", unitV1) + oneFile("/etc/one.env", "A=1"), oneUnit("one.service", unitV1) + oneFile("/etc/one.env", "A=2"),
 			api.CostLive, "restarts one.service", []string{"write /etc/one.env", "restart one.service"}},
-		{"file that goes with its unit", oneUnit("one.service", unitV1)+oneFile("/etc/one.env", "A=1"), "", api.CostLive, "for one.service",
+		{"file that goes with its unit", oneUnit("one.service", unitV1) + oneFile("/etc/one.env", "A=1"), "", api.CostLive, "for one.service",
 			[]string{"disable one.service", "remove /etc/one.env", "remove /etc/systemd/system/one.service", "daemon-reload", "forget one.service"}},
 		{"file whose name begins like one", oneUnit("one.service", unitV1) + oneFile("/etc/one", "A=1"), oneUnit("one.service", unitV1) + oneFile("/etc/one", "A=2"),
 			api.CostReboot, "no unit", []string{"write /etc/one"}},
