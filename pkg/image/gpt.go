@@ -69,6 +69,16 @@ func ReadPartitions(r io.ReaderAt, size int64) ([]Partition, error) {
 	return nil, ErrNoGPT
 }
 
+// tableSector gives the size in bytes of the sectors that the partition table at the beginning of an image counts in; 0 for
+// 512, which is also what a table without a GUID means.
+func tableSector(head []byte) int64 {
+	at := func(off int) bool { return len(head) >= off+8 && string(head[off:off+8]) == "EFI PART" }
+	if !at(512) && at(4096) {
+		return 4096
+	}
+	return 0
+}
+
 // readGPT checks the header, UEFI 2.10 table 5.5, and reads its entries.
 func readGPT(r io.ReaderAt, header []byte, sector, size int64) ([]Partition, error) {
 	le := binary.LittleEndian

@@ -135,3 +135,24 @@ func FuzzPartitions(f *testing.F) {
 		}
 	})
 }
+
+// TestTableSector has images that were made for disks of either kind, on loop devices of these.
+func TestTableSector(t *testing.T) {
+	t.Parallel()
+	needRoot(t)
+	for sector, want := range map[string]int64{"512": 0, "4096": 4096} {
+		file := dirtyFile(t, 8*mib)
+		run(t, nil, "sgdisk", "--clear", "--new=1:0:0", loopDevice(t, file, "--sector-size", sector))
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, _ := stored(t, raw)
+		if m.TableSector != want || len(m.Warnings) != 0 {
+			t.Errorf("sectors of %s: %d, warnings %q", sector, m.TableSector, m.Warnings)
+		}
+	}
+	if got := tableSector(make([]byte, 100)); got != 0 {
+		t.Errorf("of nothing: %d", got)
+	}
+}

@@ -62,6 +62,9 @@ type Manifest struct {
 	Signed *Signed `json:"signed,omitempty"`
 	// FileSHA256 is the digest of the file as it was given, lower-case hex; empty in manifests of an older racker.
 	FileSHA256 string `json:"file_sha256,omitempty"`
+	// TableSector is the size in bytes of the sectors that its partition table counts in, when that is not 512: it then boots
+	// from disks with such sectors only.
+	TableSector int64 `json:"table_sector,omitempty"`
 	// Warnings are doubts about the image that an operator should see.
 	Warnings []string `json:"warnings,omitempty"`
 }

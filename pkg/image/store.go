@@ -158,6 +158,7 @@ func readBlock(r io.Reader, b []byte) (int, error) {
 }
 
 func head(m *Manifest, b []byte) {
+	m.TableSector = tableSector(b)
 	if w := wrongKind(b); w != "" {
 		m.Warnings = append(m.Warnings, w)
 	}

@@ -20,6 +20,7 @@ func diskOrder(n *rack.Node, rec *Record, req *api.RunRequest, c *api.NodeConfig
 	erase.WipeForeign = erase.WipeForeign || req.WipeForeign
 	if man != nil {
 		rule.MinSize = max(rule.MinSize, man.MinDisk, man.RawSize)
+		rule.SectorSize = man.TableSector
 	}
 	if rec.Install != nil {
 		erase.Own = rec.Install.Disk
