@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -156,20 +157,24 @@ func (f *follower) nobody() error {
 // shownDigest is how much of a digest is shown and must be given.
 const shownDigest = 16
 
-// eraseText is the table of disks.
+// eraseText is the table of disks. On a terminal each row is one line of it, which says of the contents what fits, the most
+// telling first; a pipe, and racker run show --json, have all.
 func eraseText(io *stdio.Streams, t *api.EraseView) string {
 	var b strings.Builder
 	servers, disks := fmt.Sprintf("%d servers", len(t.Rows)), "These disks"
 	if len(t.Rows) == 1 {
 		servers, disks = "1 server", "This disk"
 	}
-	fmt.Fprintf(&b, "%s of %s will be %s:\n", disks, servers, io.PaintErr(stdio.Bad, "ERASED"))
 	sub := *io
 	sub.Out, sub.OutTTY = &b, io.ErrTTY
 	table := sub.Table("server", "disk", "size", "model", "serial", "holds").Spare(3)
 	for i := range t.Rows {
 		r := &t.Rows[i]
-		table.Row(eraseCells(r.Where, &r.Disk, alike(r.Matched))...)
+		where := r.Where
+		if io.ErrTTY {
+			where = nodeName(&api.Question{Node: r.Node, Where: r.Where})
+		}
+		table.Row(eraseCells(where, &r.Disk, alike(r.Matched))...)
 		for j := range r.Wipes {
 			table.Row(eraseCells("", &r.Wipes[j], "signatures only")...)
 		}
@@ -177,7 +182,13 @@ func eraseText(io *stdio.Streams, t *api.EraseView) string {
 	if err := table.Flush(); err != nil { // a strings.Builder takes everything
 		return err.Error()
 	}
-	return strings.TrimRight(b.String(), "\n")
+	lines := strings.Split(strings.TrimRight(b.String(), "\n"), "\n")
+	for i := range lines {
+		if io.ErrTTY {
+			lines[i] = clip(lines[i], io.Width())
+		}
+	}
+	return fmt.Sprintf("%s of %s will be %s:\n%s", disks, servers, io.PaintErr(stdio.Bad, "ERASED"), strings.Join(lines, "\n"))
 }
 
 // alike says that the rule fits other disks just as well.
@@ -189,16 +200,24 @@ func alike(matched int) string {
 }
 
 func eraseCells(where string, d *api.Disk, note string) []string {
-	holds := slices.Clone(d.Contents)
-	if len(holds) == 0 {
-		holds = []string{"nothing known"}
+	return []string{
+		stdio.Clean(where), d.Path, bytesText(d.Size), dash(stdio.Clean(d.Model)), dash(stdio.Clean(cmp.Or(d.Serial, d.WWN))),
+		stdio.Clean(strings.Join(diskHolds(d, note), "; ")),
 	}
-	if note != "" {
-		holds = append([]string{note}, holds...)
+}
+
+// diskHolds says what is on a disk, what is worth most to somebody first: what is foreign, the system, and then the rest.
+func diskHolds(d *api.Disk, note string) []string {
+	out := nonEmpty(note)
+	for _, f := range d.Foreign {
+		out = append(out, "foreign: "+f)
 	}
-	serial := d.Serial
-	if serial == "" {
-		serial = d.WWN
+	if d.OS != "" {
+		out = append(out, d.OS)
 	}
-	return []string{stdio.Clean(where), d.Path, bytesText(d.Size), dash(stdio.Clean(d.Model)), dash(stdio.Clean(serial)), stdio.Clean(strings.Join(holds, "; "))}
+	out = append(out, slices.DeleteFunc(slices.Clone(d.Contents), func(c string) bool { return d.OS != "" && strings.HasSuffix(c, d.OS) })...)
+	if len(d.Contents) == 0 {
+		out = append(out, "nothing known")
+	}
+	return out
 }

@@ -149,3 +149,26 @@ func TestGroupOfRunsConfirmsEachTable(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// TestDisksFitATerminal has rows as real servers make them.
+func TestDisksFitATerminal(t *testing.T) {
+	t.Parallel()
+	row := testRow(1, 2)
+	row.Where = "node-17 (R2 U31, serial CZ3045ABCD)"
+	row.Disk = api.Disk{Path: "/dev/nvme0n1", Size: 1920383410176, Model: "SAMSUNG MZQL21T9HCJR-00A07", Serial: "S64GNE0R602345", OS: "Flatcar",
+		Contents: []string{"gpt", "vfat EFI-SYSTEM", "partition BIOS-BOOT", "btrfs USR-A", "btrfs OEM", "ext4 ROOT", "OS: Flatcar"}}
+	row.Wipes = []api.Disk{{Path: "/dev/sdb", Size: 4000787030016, Model: "WDC WD4003FRYZ-01F0DB0", Serial: "V1GNE0R6", Contents: []string{"gpt", "OS: Windows"}, OS: "Windows"}}
+	streams, _, _, _ := stdio.Test()
+	streams.ErrTTY = true
+	if err := streams.SetColor(stdio.ColorNever); err != nil {
+		t.Fatal(err)
+	}
+	text := eraseText(streams, &api.EraseView{Rows: []api.EraseRow{row}})
+	fits(t, text)
+	flat := strings.Join(strings.Fields(text), " ")
+	for _, want := range []string{"This disk of 1 server", "node-17 ", "/dev/nvme0n1", "S64GNE0R602345", "one of 2 alike; Flatcar;", "signatures only; Windows; gpt"} {
+		if !strings.Contains(flat, want) {
+			t.Errorf("%q is not shown:\n%s", want, text)
+		}
+	}
+}
