@@ -192,13 +192,18 @@ func (m *Machine) RunView(id string) (api.RunView, error) {
 
 // stages counts how far the nodes of a run are, by the names that racker has always printed.
 func stages(run *runRecord, nodes []api.NodeView) []api.Stage {
-	if run.Apply != nil {
-		return applyStages(run)
-	}
 	bmc := api.Stage{Name: "Checking BMC connectivity", Total: len(run.Nodes)}
-	if !installs(run.Request.Provision) || run.Request.StopAt != "" {
+	switch {
+	case run.Apply != nil:
+		return applyStages(run)
+	case !installs(run.Request.Provision) || run.Request.StopAt != "":
 		return bootStages(run, nodes, bmc)
 	}
+	return installStages(run, nodes, bmc)
+}
+
+// installStages are those of a run that brings nodes to their installed systems.
+func installStages(run *runRecord, nodes []api.NodeView, bmc api.Stage) []api.Stage {
 	install := api.Stage{Name: "OS installation via PXE", Total: len(run.Nodes)}
 	bring := api.Stage{Name: "OS bring-up", Total: len(run.Nodes)}
 	var failed [3]bool
