@@ -57,7 +57,10 @@ func (m *Machine) ready(ctx context.Context, n *rack.Node, rec *Record, token st
 		if r.Install != nil && r.renews(token) {
 			r.Install.renewed()
 		}
-		return served(r)
+		if r.State == Ready { // elsewhere it is an earlier install's late word, of which the node's run knows nothing
+			return served(r)
+		}
+		return nil
 	}
 	m.note(n.Primary, event.Event{Kind: event.Callback, Message: "the installed system called back as " + body.HostName, Run: rec.Run})
 	if rec.State == Installed || rec.State == Booted || rec.late() || rec.tooLateToRetry() {

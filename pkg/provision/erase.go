@@ -13,6 +13,7 @@ import (
 	"github.com/racker-project/racker/pkg/api"
 	"github.com/racker-project/racker/pkg/event"
 	"github.com/racker-project/racker/pkg/rack"
+	"github.com/racker-project/racker/pkg/store"
 )
 
 // ErrTable is matched by a confirmation of disks that are others by now.
@@ -201,8 +202,16 @@ func (m *Machine) confirmTables(ctx context.Context, id string) error {
 			exact := r.Request.Erase == api.EraseExact && len(t.Inexact()) == 0
 			if exact {
 				err := m.allowAll(ctx, id, t.Digest, nil)
-				if err != nil && !errors.Is(err, ErrTable) && !errors.Is(err, ErrNotAsked) {
+				switch {
+				case err == nil, errors.Is(err, ErrTable), errors.Is(err, ErrNotAsked):
+				case errors.Is(err, store.ErrClosed):
 					return err
+				default: // the nodes wait for nobody else: it is tried again
+					m.log.ErrorContext(ctx, "confirmation of disks not stored", "run", id, "err", err)
+					if !pause(ctx, storePause) {
+						return nil
+					}
+					continue
 				}
 			} else {
 				told = t.Digest

@@ -2,6 +2,7 @@ package provision
 
 import (
 	"context"
+	"time"
 
 	"github.com/racker-project/racker/pkg/api"
 	"github.com/racker-project/racker/pkg/event"
@@ -25,6 +26,10 @@ func (m *Machine) diskChosen(ctx context.Context, n *rack.Node, rec *Record, r a
 	wait := "its disk waits to be confirmed"
 	if m.run(rec.Run).mayErase(rec, &res, digest) {
 		if may, _ := m.stream(n.Primary); may {
+			if err := m.noteShown(ctx, rec, &res); err != nil {
+				m.streams.release(n.Primary)
+				return api.StepReply{}, err
+			}
 			return api.StepReply{}, m.takeDisk(ctx, n, &res, digest)
 		}
 		wait = "it waits for an image stream"
@@ -39,6 +44,15 @@ func (m *Machine) diskChosen(ctx context.Context, n *rack.Node, rec *Record, r a
 		return nil
 	})
 	return api.StepReply{Stop: true, Again: true, Reason: wait}, err
+}
+
+// noteShown keeps what was confirmed with the run's plan as the table's confirmations are: what a write leaves behind that was
+// cut short is then known for the run's own doing.
+func (m *Machine) noteShown(ctx context.Context, rec *Record, res *api.DiskResult) error {
+	if _, ok := m.run(rec.Run).Allowed[rec.MAC]; ok {
+		return nil
+	}
+	return m.updateRun(ctx, rec.Run, func(r *runRecord) { r.Allowed[rec.MAC] = allow(res, time.Now()) })
 }
 
 // atDisk reports whether the node's job is that one, before its disk step.
