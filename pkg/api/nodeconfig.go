@@ -69,6 +69,9 @@ type ConfigView struct {
 	AppliedAt     time.Time   `json:"applied_at,omitzero"`
 	// Attempted are configs that an apply began to put on the node and did not finish: any of their parts may be there.
 	Attempted []NodeConfig `json:"attempted,omitempty"`
+	// Staged is the digest of the config with which the node's next boot makes ROOT anew, whoever reboots it; empty when that is not
+	// so. Another apply takes it back first.
+	Staged string `json:"staged,omitempty"`
 	// HostKey is the node's SSH host key, one line of authorized_keys form; empty until racker made it.
 	HostKey string `json:"host_key,omitempty"`
 }

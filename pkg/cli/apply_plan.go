@@ -152,7 +152,7 @@ func (n *applyNode) settled(frozen bool) bool {
 		n.Action, n.Reason = applyLeftOut, "it is excluded"
 	case n.view.State == stateKnown && n.view.Image == "" && n.config.Applied == nil:
 		n.Action, n.Reason = applyInstall, "it was never installed"
-	case n.config.AppliedDigest == n.digest && len(n.config.Attempted) == 0:
+	case n.config.AppliedDigest == n.digest && len(n.config.Attempted) == 0 && n.config.Staged == "":
 		n.Action = applyUnchanged
 	}
 	return n.Action != ""
@@ -212,7 +212,10 @@ func (n *applyNode) compare() error {
 	for _, ch := range c.Changes {
 		n.Changes = append(n.Changes, applyReason(ch))
 	}
-	if len(n.Changes) == 0 {
+	switch {
+	case n.config.Staged != "":
+		n.Reason = "its next boot would erase ROOT, as an apply that failed ordered; that is taken back"
+	case len(n.Changes) == 0:
 		n.Reason = "the same in other words"
 	}
 	return nil

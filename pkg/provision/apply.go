@@ -74,7 +74,7 @@ func (m *Machine) Apply(ctx context.Context, word string, o api.ApplyOrder) (api
 	switch {
 	case cmp.Cost == api.CostReinstall:
 		return m.reinstall(ctx, n, rec, o.Digest)
-	case cmp.Cost == api.CostNothing && o.Health == "":
+	case cmp.Cost == api.CostNothing && o.Health == "" && rec.Install.Renew == nil: // else a first boot has to be taken back
 		return m.applyNothing(ctx, n, o.Digest)
 	}
 	return m.admitApply(ctx, n, &applying{Digest: o.Digest, Cost: cmp.Cost, Step: applyBegin, Keep: o.Keep, Health: o.Health})

@@ -57,8 +57,8 @@ func (m *Machine) driveApply(ctx context.Context, id string) error {
 // applyStep does the run's next step, and gives the one after it.
 func (m *Machine) applyStep(ctx context.Context, r *runRecord, n *rack.Node, rec *Record) (next string, err error) {
 	a := r.Apply
-	if r.Stop && slices.Contains([]string{applyBegin, applyChange, applyUpdate, applyStage, applyReboot}, a.Step) {
-		return "", &applyError{r.Reason, codeFailed} // from the reboot on it goes on to its end
+	if r.Stop && a.mayStop(rec) {
+		return "", &applyError{r.Reason, codeFailed}
 	}
 	switch a.Step {
 	case applyBegin:
@@ -66,7 +66,7 @@ func (m *Machine) applyStep(ctx context.Context, r *runRecord, n *rack.Node, rec
 	case applyChange:
 		return a.afterChange(), m.changeNode(ctx, r, n, rec)
 	case applyUpdate:
-		return m.updateOS(ctx, r, n)
+		return m.updateOS(ctx, r, n, rec)
 	case applyStage:
 		return applyReboot, m.stageRoot(ctx, r, n)
 	case applyReboot:
@@ -76,11 +76,19 @@ func (m *Machine) applyStep(ctx context.Context, r *runRecord, n *rack.Node, rec
 	case applyVerify:
 		return applyNote, m.verifyNode(ctx, r, n, rec)
 	case applyNote:
-		return applyHealth, m.noteApplied(ctx, r, n)
+		return applyHealth, m.noteApplied(ctx, r, n, rec)
 	case applyHealth:
 		return applyDone, m.awaitHealth(ctx, r, n)
 	}
 	return "", &applyError{fmt.Sprintf("the run is at a step %q that this version does not know", a.Step), codeFailed}
+}
+
+// mayStop reports whether a cancelled apply ends here: once the node is on its way into its reboot, it goes on to its end.
+func (a *applying) mayStop(rec *Record) bool {
+	if a.Step == applyReboot {
+		return rec != nil && rec.State == Ready
+	}
+	return slices.Contains([]string{applyBegin, applyChange, applyUpdate, applyStage}, a.Step)
 }
 
 func (a *applying) first() string {
@@ -136,9 +144,14 @@ func (a *applying) title() string {
 	return fmt.Sprintf("apply of config %.12s (%s)", a.Digest, a.Cost)
 }
 
-// endApply notes why an apply failed. A node that was rebooted, and is not known to be back, has failed; any other runs on.
+// endApply notes why an apply failed. A node that was rebooted, and is not known to be back, has failed; any other runs on, and
+// a first boot that was ordered of it is taken back.
 func (m *Machine) endApply(ctx context.Context, r *runRecord, why *applyError) error {
 	mac := r.Nodes[0]
+	why, err := m.endStage(ctx, r, why)
+	if err != nil {
+		return err
+	}
 	m.note(mac, event.Event{Kind: event.RunChange, Run: r.ID, Message: r.Apply.title() + " failed: " + why.reason})
 	if rec := m.record(mac); rec != nil && rec.Run == r.ID && (rec.State == Installed || rec.State == Booted) {
 		err := m.failIn(ctx, mac, rec.State, func(next *Record) { next.Reason, next.Awaited = why.reason, false })
@@ -155,7 +168,10 @@ func (m *Machine) endApply(ctx context.Context, r *runRecord, why *applyError) e
 }
 
 // noteApplied ends an apply that went well.
-func (m *Machine) noteApplied(ctx context.Context, r *runRecord, n *rack.Node) error {
+func (m *Machine) noteApplied(ctx context.Context, r *runRecord, n *rack.Node, rec *Record) error {
+	if err := m.unstage(ctx, n, rec); err != nil { // a config that changes nothing has done so nowhere else
+		return err
+	}
 	if r.Apply.Digest != "" {
 		if err := m.appliedClean(ctx, n.Primary, r.Apply.Digest); err != nil {
 			return err

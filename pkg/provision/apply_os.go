@@ -98,7 +98,10 @@ update() {
 `
 
 // updateOS has the new version put onto the partition that the node does not run from. A node that runs it needs no reboot.
-func (m *Machine) updateOS(ctx context.Context, r *runRecord, n *rack.Node) (next string, err error) {
+func (m *Machine) updateOS(ctx context.Context, r *runRecord, n *rack.Node, rec *Record) (next string, err error) {
+	if err := m.unstage(ctx, n, rec); err != nil { // its reboot would erase ROOT
+		return "", err
+	}
 	path, sum, err := m.needs.Updates.Find(ctx, r.Apply.Version)
 	if err != nil {
 		return "", m.applyTrouble(ctx, err)

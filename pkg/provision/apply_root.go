@@ -216,7 +216,9 @@ func (m *Machine) unstage(ctx context.Context, n *rack.Node, rec *Record) error 
 	if rec.Install.Renew == nil {
 		return nil
 	}
-	const script = "rm -f /boot/flatcar/first_boot /selective-os-reset && { [ ! -d /boot/flatcar ] || sync /boot/flatcar; }"
+	// An earlier script that is still at work would order it again.
+	const script = "mkdir -p /run/racker && exec 9>/run/racker/apply.lock && flock -w 120 9 && rm -f /boot/flatcar/first_boot /selective-os-reset &&" +
+		" { [ ! -d /boot/flatcar ] || sync /boot/flatcar; }"
 	if _, err := m.onNode(ctx, n, "taking an earlier first boot back", script, nil, scriptTime); err != nil {
 		return err
 	}
@@ -231,6 +233,22 @@ func (m *Machine) unstage(ctx context.Context, n *rack.Node, rec *Record) error 
 		return &applyError{"the node began the first boot that an earlier apply ordered", codeFailed}
 	}
 	return err
+}
+
+// endStage takes the first boot back that a failed apply ordered itself, if the node still runs as it did. When that does not work,
+// the reason says so.
+func (m *Machine) endStage(ctx context.Context, r *runRecord, why *applyError) (*applyError, error) {
+	n, rec := m.node(r.Nodes[0])
+	staged := r.Apply.Step == applyStage || r.Apply.Step == applyReboot
+	if !staged || n == nil || rec == nil || rec.Run != r.ID || rec.State != Ready || rec.Install == nil || rec.Install.Renew == nil {
+		return why, nil
+	}
+	err := m.unstage(ctx, n, rec)
+	var left *applyError
+	if !errors.As(err, &left) {
+		return why, err
+	}
+	return &applyError{why.reason + "; its next boot erases ROOT, until another apply takes that back: " + left.reason, why.code}, nil
 }
 
 // base64Width is how long the lines of data in a script are.

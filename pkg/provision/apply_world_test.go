@@ -42,7 +42,9 @@ type sshNode struct {
 	update  string // beside it
 	// rollsBack lets its new OS fail to start.
 	rollsBack bool
-	scripts   []string
+	// noBootID lets it not tell which boot it is in; readOnly lets no first boot be taken back.
+	noBootID, readOnly bool
+	scripts            []string
 }
 
 func (r *remoteWorld) lives(l *life) {
@@ -112,10 +114,14 @@ func (r *remoteWorld) run(n *rack.Node, addr netip.Addr, script, stdin string) (
 		if strings.Contains(script, quoteSh(out)) && !s.deaf {
 			r.reboot(n, s)
 		}
+	case strings.Contains(script, "boot_id") && s.noBootID:
+		out = "none"
 	case strings.Contains(script, "boot_id"):
 		out = s.bootID()
 	case strings.Contains(text, "no OEM partition"):
 		out = "oem=/oem\nroot=0FC63DAF-8483-4772-8E79-3D69D8477DE4\n"
+	case strings.Contains(script, "rm -f /boot/flatcar/first_boot") && s.readOnly:
+		return RemoteResult{Stderr: []byte("read-only file system\n"), Code: 1}, nil
 	case strings.Contains(script, "rm -f /boot/flatcar/first_boot"):
 		s.staged = ""
 	case strings.Contains(script, "PRETTY_NAME"):

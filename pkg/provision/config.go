@@ -130,7 +130,13 @@ func (m *Machine) configView(ctx context.Context, n *rack.Node) (api.ConfigView,
 		v.HostKey = key.Public
 	}
 	rec := m.record(n.Primary)
-	if rec == nil || rec.Install == nil || !rec.Install.Complete || rec.Install.Config == "" {
+	if rec == nil || rec.Install == nil || !rec.Install.Complete {
+		return v, nil
+	}
+	if rec.Install.Renew != nil {
+		v.Staged = rec.Install.Renew.Digest
+	}
+	if rec.Install.Config == "" {
 		return v, nil
 	}
 	v.AppliedDigest, v.AppliedAt = rec.Install.Config, rec.Install.At
