@@ -7,7 +7,7 @@ type ActionKind string
 const (
 	WriteFile    ActionKind = "write"         // Path, Content, Mode, Owner
 	RemoveFile   ActionKind = "remove"        // Path, of a file or a link; what the image has there comes back
-	MakeDir      ActionKind = "mkdir"         // Path, Mode, Owner
+	MakeDir      ActionKind = "mkdir"         // Path, Mode or KeepMode, Owner as chown takes it, or none
 	RemoveDir    ActionKind = "rmdir"         // Path; kept when anything is in it
 	MakeLink     ActionKind = "link"          // Path, Target, Hard, Owner
 	ChangeKeys   ActionKind = "ssh-keys"      // Path (the user), Add, Remove
@@ -31,13 +31,16 @@ const (
 	ReloadNetwork ActionKind = "network"
 )
 
+// KeepMode is the mode of a directory that keeps the one it has. A new one gets 0755.
+const KeepMode = -1
+
 // Action is one thing to do on a running node. Doing it twice does no harm.
 type Action struct {
 	Kind    ActionKind
 	Path    string
 	Content []byte
-	Mode    int    // permission bits with setuid, setgid and sticky, as in Ignition
-	Owner   string // USER:GROUP by name or number; never empty where it is used
+	Mode    int    // permission bits with setuid, setgid and sticky, as in Ignition; KeepMode
+	Owner   string // USER:GROUP by name or number; of a directory also USER, :GROUP, or empty for what it has
 	Target  string
 	Hard    bool
 	Add     []string

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/coreos/ignition/v2/config/v3_6"
 	"github.com/coreos/ignition/v2/config/v3_6/types"
@@ -29,7 +30,8 @@ type declared struct {
 type file struct {
 	types.File
 	content []byte
-	// elsewhere is set when only Ignition can fetch, or put together, the content.
+	// elsewhere is set when only Ignition can fetch, or put together, the content; so it is for a file without contents, which
+	// Ignition makes only where there is none, and leaves as it is otherwise.
 	elsewhere bool
 }
 
@@ -87,11 +89,8 @@ var errLongContent = errors.New("it unpacks to more than 8 MiB")
 // contentOf gives the content of a file that is in the config itself.
 func contentOf(f types.File) (content []byte, elsewhere bool, err error) {
 	source := deref(f.Contents.Source)
-	if len(f.Append) > 0 || source != "" && !bytes.HasPrefix([]byte(source), []byte("data:")) {
+	if len(f.Append) > 0 || !strings.HasPrefix(source, "data:") {
 		return nil, true, nil
-	}
-	if source == "" {
-		return nil, false, nil
 	}
 	decoded, err := dataurl.DecodeString(source)
 	if err != nil {
@@ -114,11 +113,8 @@ func contentOf(f types.File) (content []byte, elsewhere bool, err error) {
 	return out, false, nil
 }
 
-// Modes of what a config leaves open (Ignition config specification 3, storage).
-const (
-	defaultFileMode = 0o644
-	defaultDirMode  = 0o755
-)
+// defaultFileMode is the mode that a config leaves open (Ignition config specification 3, storage).
+const defaultFileMode = 0o644
 
 func (f *file) mode() int {
 	if f.Mode == nil {
@@ -130,6 +126,18 @@ func (f *file) mode() int {
 // owner gives USER:GROUP, root's where the config leaves it open.
 func owner(n types.Node) string {
 	return word(n.User.Name, n.User.ID) + ":" + word(n.Group.Name, n.Group.ID)
+}
+
+// declaredOwner gives what chown takes: USER, :GROUP, USER:GROUP, or nothing for what the config leaves open.
+func declaredOwner(n types.Node) string {
+	var out string
+	if n.User.ID != nil || deref(n.User.Name) != "" {
+		out = word(n.User.Name, n.User.ID)
+	}
+	if n.Group.ID != nil || deref(n.Group.Name) != "" {
+		out += ":" + word(n.Group.Name, n.Group.ID)
+	}
+	return out
 }
 
 func word(name *string, id *int) string {

@@ -17,6 +17,8 @@ func (c *comparer) files() {
 		what := "file " + name
 		switch {
 		case from != nil && to != nil && sameFile(from, to):
+		case from.kept(), to.kept():
+			c.change(what, api.CostWipeRoot, "it has no contents in the config: only Ignition knows whether it is there, and leaves it then")
 		case from != nil && from.elsewhere, to != nil && to.elsewhere:
 			c.change(what, api.CostWipeRoot, "its content is not in the config: only Ignition puts it together")
 		default:
@@ -48,12 +50,17 @@ func (c *comparer) put(name string, to *file) {
 	c.act(Action{Kind: WriteFile, Path: name, Content: to.content, Mode: to.mode(), Owner: owner(to.Node)})
 }
 
+// kept reports whether a config declares a file without saying what is in it.
+func (f *file) kept() bool {
+	return f != nil && deref(f.Contents.Source) == "" && len(f.Append) == 0 && f.content == nil
+}
+
 func sameFile(a, b *file) bool {
-	if a.elsewhere != b.elsewhere || a.mode() != b.mode() || owner(a.Node) != owner(b.Node) {
-		return false
+	if a.elsewhere || b.elsewhere { // what is left open may be as the image has it
+		return sameJSON(a.FileEmbedded1, b.FileEmbedded1) && declaredOwner(a.Node) == declaredOwner(b.Node)
 	}
-	if a.elsewhere {
-		return sameJSON(a.FileEmbedded1, b.FileEmbedded1)
+	if a.mode() != b.mode() || owner(a.Node) != owner(b.Node) {
+		return false
 	}
 	return bytes.Equal(a.content, b.content)
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"path"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -125,36 +124,6 @@ func (d *declared) erases() []string {
 		}
 	}
 	return out
-}
-
-// directories compares directories, parents first.
-func (c *comparer) directories() {
-	key := func(d types.Directory) string { return d.Path }
-	before, after := byKey(c.before.config.Storage.Directories, key), byKey(c.after.config.Storage.Directories, key)
-	mode := func(d types.Directory) int {
-		if d.Mode == nil {
-			return defaultDirMode
-		}
-		return *d.Mode
-	}
-	names := keysOf(before, after)
-	for _, name := range names {
-		from, had := before[name]
-		to, has := after[name]
-		switch {
-		case !has:
-			c.change("directory "+name, api.CostLive, "no longer declared; removed if it is empty")
-		case !had || mode(from) != mode(to) || owner(from.Node) != owner(to.Node):
-			c.change("directory "+name, api.CostLive, map[bool]string{true: "mode or owner changed", false: "new"}[had])
-			c.act(Action{Kind: MakeDir, Path: name, Mode: mode(to), Owner: owner(to.Node)})
-		}
-	}
-	slices.Reverse(names)
-	for _, name := range names { // children first, and after the files in them
-		if _, has := after[name]; !has {
-			c.late = append(c.late, Action{Kind: RemoveDir, Path: name})
-		}
-	}
 }
 
 // links compares links. What reads through a link reads as through a file.

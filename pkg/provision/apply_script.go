@@ -84,10 +84,10 @@ check_ssh() {
     echo 'the SSH server does not take its new configuration; the old one is back' >&2
     return 1
 }
-dir() { # PATH MODE OWNER
-    mkdir -p "$1"
-    chown "$3" "$1"
-    chmod "$2" "$1"
+dir() { # PATH MODE OWNER; an empty one is kept as it is
+    if [ ! -d "$1" ]; then mkdir -p "$1"; chmod 755 "$1"; fi
+    if [ -n "$3" ]; then chown "$3" "$1"; fi
+    if [ -n "$2" ]; then chmod "$2" "$1"; fi
 }
 keys() { # USER ADD REMOVE; files of lines
     home=$(getent passwd "$1" | cut -d : -f 6)
@@ -144,6 +144,9 @@ func (b *shell) action(a ignite.Action) {
 	case ignite.RemoveFile:
 		b.line("gone " + path)
 	case ignite.MakeDir:
+		if a.Mode == ignite.KeepMode {
+			mode = "''"
+		}
 		b.line(fmt.Sprintf("dir %s %s %s", path, mode, quoteSh(a.Owner)))
 	case ignite.RemoveDir:
 		b.line("[ ! -d " + path + " ] || rmdir " + path + " 2>/dev/null || :")

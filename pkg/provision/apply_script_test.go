@@ -174,7 +174,7 @@ func TestApplyScripts(t *testing.T) {
 		`grep -qx 'systemctl restart three.service' /calls && grep -qx 'systemctl restart systemd-sysctl.service' /calls`,
 		`grep -qx 'update-ssh-keys -u core' /calls`,
 		`! grep -q "salt" /calls`,
-		`[ -z "$(find / -xdev -name '.racker.*' 2>/dev/null)" ]`,
+		`[ -z "$(find / -xdev -path /tmp -prune -o -name '.racker.*' -print 2>/dev/null)" ]`,
 	} {
 		n.has(test)
 	}
@@ -222,6 +222,24 @@ func TestApplyKeepsTheSSHServer(t *testing.T) {
 	n.has(`[ "$(cat /etc/ssh/sshd_config.d/x.conf)" = Good ]`)
 	if out, err := n.run(checkScript(c.Actions)); err == nil || !strings.Contains(out, "/etc/ssh/sshd_config.d/x.conf has other content") {
 		t.Errorf("reading back: %v: %s", err, out)
+	}
+}
+
+// A directory that is there keeps what the config leaves open, as Ignition leaves it.
+func TestApplyKeepsDirectories(t *testing.T) {
+	t.Parallel()
+	n := newNodeRoot(t)
+	for _, tt := range []struct{ declared, want string }{
+		{"", "1777 core:sys"},
+		{", mode: 0750", "750 core:sys"},
+		{", user: {name: nobody}", "1777 nobody:sys"},
+		{", group: {id: 0}", "1777 core:root"},
+		{", mode: 0700, user: {id: 0}, group: {id: 0}", "700 root:root"},
+	} {
+		n.do([]byte("rm -rf /srv/there /srv/new; mkdir /srv/there; chown core:sys /srv/there; chmod 1777 /srv/there\n"))
+		n.apply("", "storage: {directories: [{path: /srv/there"+tt.declared+"}, {path: /srv/new}]}\n")
+		n.has(`[ "$(stat -c '%a %U:%G' /srv/there)" = "` + tt.want + `" ] || { stat /srv/there; false; }`)
+		n.has(`[ "$(stat -c '%a %U:%G' /srv/new)" = "755 root:root" ]`)
 	}
 }
 

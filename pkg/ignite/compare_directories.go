@@ -1,0 +1,71 @@
+package ignite
+
+import (
+	"path"
+	"slices"
+
+	"github.com/coreos/ignition/v2/config/v3_6/types"
+
+	"github.com/racker-project/racker/pkg/api"
+)
+
+// directories compares directories, parents first. As Ignition does, a directory that is there keeps what the config leaves open.
+func (c *comparer) directories() {
+	key := func(d types.Directory) string { return d.Path }
+	before, after := byKey(c.before.config.Storage.Directories, key), byKey(c.after.config.Storage.Directories, key)
+	names := keysOf(before, after)
+	for _, name := range names {
+		from, had := before[name]
+		to, has := after[name]
+		cost, why := directory(from, to, had, has)
+		if why == "" {
+			continue
+		}
+		c.change("directory "+name, cost, why)
+		if has && cost == api.CostLive {
+			c.act(Action{Kind: MakeDir, Path: name, Mode: dirMode(to), Owner: declaredOwner(to.Node)})
+		}
+	}
+	slices.Reverse(names)
+	for _, name := range names { // children first, and after the files in them
+		if _, has := after[name]; !has && !ofTheImage(name) {
+			c.late = append(c.late, Action{Kind: RemoveDir, Path: name})
+		}
+	}
+}
+
+// directory prices one directory; why is empty where nothing differs.
+func directory(from, to types.Directory, had, has bool) (cost, why string) {
+	owned, owns := declaredOwner(from.Node), declaredOwner(to.Node)
+	switch {
+	case !has && !ofTheImage(from.Path):
+		return api.CostLive, "no longer declared; removed if it is empty"
+	case !has && (from.Mode != nil || owned != ""), had && has && (from.Mode != nil && to.Mode == nil || narrower(from.Node, to.Node)):
+		return api.CostWipeRoot, "a mode or an owner is no longer declared: only a fresh start brings the image's back"
+	case !has:
+		return api.CostNothing, "no longer declared; it stays"
+	case !had:
+		return api.CostLive, "new"
+	case dirMode(from) != dirMode(to), owned != owns:
+		return api.CostLive, "mode or owner changed"
+	}
+	return api.CostNothing, ""
+}
+
+// narrower reports whether to leaves open a user or a group that from declares.
+func narrower(from, to types.Node) bool {
+	open := func(a types.NodeUser) bool { return a.ID == nil && deref(a.Name) == "" }
+	return !open(from.User) && open(to.User) || !open(types.NodeUser(from.Group)) && open(types.NodeUser(to.Group))
+}
+
+// dirMode gives the declared mode, or KeepMode.
+func dirMode(d types.Directory) int {
+	if d.Mode == nil {
+		return KeepMode
+	}
+	return *d.Mode
+}
+
+// ofTheImage reports whether a directory is likely to be the image's, so that it stays even when it is empty: those at the top,
+// and homes.
+func ofTheImage(name string) bool { return path.Dir(name) == "/" || path.Dir(name) == "/home" }
