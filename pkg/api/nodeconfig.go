@@ -72,6 +72,8 @@ type ConfigView struct {
 	// Staged is the digest of the config with which the node's next boot makes ROOT anew, whoever reboots it; empty when that is not
 	// so. Another apply takes it back first.
 	Staged string `json:"staged,omitempty"`
+	// Unproved is set when the health command of the last apply did not succeed. An apply with none, or with one that succeeds, ends that.
+	Unproved bool `json:"unproved,omitempty"`
 	// HostKey is the node's SSH host key, one line of authorized_keys form; empty until racker made it.
 	HostKey string `json:"host_key,omitempty"`
 }

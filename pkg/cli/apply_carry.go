@@ -101,7 +101,7 @@ func (o *applyOptions) orderApply(ctx context.Context, d applier, n *applyNode) 
 		return api.RunView{}, err
 	}
 	order := api.ApplyOrder{Digest: n.digest, Cost: n.Cost, Wipe: n.Wipes}
-	if n.Cost != api.CostReinstall && n.Cost != api.CostNothing {
+	if n.Cost != api.CostReinstall && (n.Cost != api.CostNothing || n.config.Unproved) {
 		order.Health = n.declared.Spec.Health
 	}
 	if n.Cost == api.CostWipeRoot {

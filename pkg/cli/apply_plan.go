@@ -152,10 +152,15 @@ func (n *applyNode) settled(frozen bool) bool {
 		n.Action, n.Reason = applyLeftOut, "it is excluded"
 	case n.view.State == stateKnown && n.view.Image == "" && n.config.Applied == nil:
 		n.Action, n.Reason = applyInstall, "it was never installed"
-	case n.config.AppliedDigest == n.digest && len(n.config.Attempted) == 0 && n.config.Staged == "":
+	case n.config.AppliedDigest == n.digest && !n.unfinished():
 		n.Action = applyUnchanged
 	}
 	return n.Action != ""
+}
+
+// unfinished reports whether an apply that failed left something to do, even with the same config.
+func (n *applyNode) unfinished() bool {
+	return len(n.config.Attempted) > 0 || n.config.Staged != "" || n.config.Unproved
 }
 
 // block marks a node that is in no state to take its changes.
@@ -215,15 +220,28 @@ func (n *applyNode) compare() error {
 	switch {
 	case n.config.Staged != "":
 		n.Reason = "its next boot would erase ROOT, as an apply that failed ordered; that is taken back"
+	case n.config.Unproved:
+		n.Reason = "its health command did not succeed after the last apply; it is run again"
 	case len(n.Changes) == 0:
 		n.Reason = "the same in other words"
 	}
 	return nil
 }
 
-// with gives the nodes with an action.
+// with gives the nodes with an action, those first of which it is not known that they are well: while they are not, no other node
+// is changed.
 func (p *applyPlan) with(action string) []*applyNode {
-	return slices.DeleteFunc(slices.Clone(p.nodes), func(n *applyNode) bool { return n.Action != action })
+	nodes := slices.DeleteFunc(slices.Clone(p.nodes), func(n *applyNode) bool { return n.Action != action })
+	slices.SortStableFunc(nodes, func(a, b *applyNode) int {
+		switch {
+		case a.config.Unproved == b.config.Unproved:
+			return 0
+		case a.config.Unproved:
+			return -1
+		}
+		return 1
+	})
+	return nodes
 }
 
 // any reports whether there is something to do.

@@ -165,8 +165,8 @@ func (m *Machine) applyNothing(ctx context.Context, n *rack.Node, digest string)
 	if err := m.free([]rack.MAC{n.Primary}); err != nil {
 		return api.RunView{}, err
 	}
-	if rec := m.record(n.Primary); rec.Install.Config != digest || len(rec.Install.Attempts) > 0 {
-		if err := m.appliedClean(ctx, n.Primary, digest); err != nil {
+	if rec := m.record(n.Primary); rec.Install.Config != digest || len(rec.Install.Attempts) > 0 || rec.Install.Unproved {
+		if err := m.appliedClean(ctx, n.Primary, digest, false); err != nil {
 			return api.RunView{}, err
 		}
 	}
@@ -222,14 +222,14 @@ func (m *Machine) admitApply(ctx context.Context, n *rack.Node, a *applying) (ap
 	return m.RunView(r.ID)
 }
 
-// appliedClean notes a config as the one that is on the node, whole.
-func (m *Machine) appliedClean(ctx context.Context, mac rack.MAC, digest string) error {
+// appliedClean notes a config as the one that is on the node, whole; unproved when a health command is to follow.
+func (m *Machine) appliedClean(ctx context.Context, mac rack.MAC, digest string, unproved bool) error {
 	if err := m.applied(ctx, mac, digest); err != nil {
 		return err
 	}
 	return m.update(ctx, mac, func(r *Record) error {
 		if r.Install != nil {
-			r.Install.Attempts = nil
+			r.Install.Attempts, r.Install.Unproved = nil, unproved
 		}
 		return nil
 	})

@@ -173,7 +173,7 @@ func (m *Machine) noteApplied(ctx context.Context, r *runRecord, n *rack.Node, r
 		return err
 	}
 	if r.Apply.Digest != "" {
-		if err := m.appliedClean(ctx, n.Primary, r.Apply.Digest); err != nil {
+		if err := m.appliedClean(ctx, n.Primary, r.Apply.Digest, r.Apply.Health != ""); err != nil {
 			return err
 		}
 	}

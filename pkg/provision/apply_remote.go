@@ -148,7 +148,7 @@ func (m *Machine) verifyNode(ctx context.Context, r *runRecord, n *rack.Node, re
 }
 
 // awaitHealth runs the health command until it succeeds, for as long as a boot may take. The config is on the node by now,
-// whatever comes of it.
+// whatever comes of it; that it did not prove itself is known until a later apply does.
 func (m *Machine) awaitHealth(ctx context.Context, r *runRecord, n *rack.Node) error {
 	if r.Apply.Health == "" {
 		return nil
@@ -159,7 +159,12 @@ func (m *Machine) awaitHealth(ctx context.Context, r *runRecord, n *rack.Node) e
 		switch {
 		case err == nil:
 			m.note(n.Primary, event.Event{Kind: event.RunChange, Run: r.ID, Message: "its health command succeeded"})
-			return nil
+			return m.update(ctx, n.Primary, func(rec *Record) error {
+				if rec.Install != nil {
+					rec.Install.Unproved = false
+				}
+				return nil
+			})
 		case !errors.As(err, &failed), m.run(r.ID).Stop, time.Since(began) > m.cfg.Deadlines.Boot:
 			return err
 		}

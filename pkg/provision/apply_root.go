@@ -25,6 +25,8 @@ type renewal struct {
 	Digest string `json:"digest"` // of the config that it is made from
 	// RackKey is the fingerprint of racker's SSH key in that config.
 	RackKey string `json:"rack_key,omitempty"`
+	// Health is set when a health command is to follow.
+	Health bool `json:"health,omitempty"`
 }
 
 // renewed notes that the system with the new root called back: the config is on the node, whole.
@@ -32,6 +34,7 @@ func (i *Install) renewed() {
 	i.Callback, i.Config, i.ConfigAt = i.Renew.Token, i.Renew.Digest, time.Now().UTC()
 	i.Spec = spec(i.Image, nil, i.Config)
 	i.RackKey = i.Renew.RackKey
+	i.Unproved = i.Renew.Health
 	i.Renew, i.Attempts = nil, nil
 }
 
@@ -110,7 +113,7 @@ func (m *Machine) stageRoot(ctx context.Context, r *runRecord, n *rack.Node) err
 	if err != nil {
 		return err
 	}
-	renew := &renewal{Token: token, Digest: r.Apply.Digest, RackKey: own.given().fingerprint()}
+	renew := &renewal{Token: token, Digest: r.Apply.Digest, RackKey: own.given().fingerprint(), Health: r.Apply.Health != ""}
 	if err := m.givesRoot(ctx, r, n, renew, config); err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package provision
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/racker-project/racker/pkg/api"
 )
@@ -93,5 +94,38 @@ func TestApplyCancelledAtItsReboot(t *testing.T) {
 		if got := a.mayStop(&Record{State: state}); got != want {
 			t.Errorf("%s: %t", state, got)
 		}
+	}
+}
+
+// A node whose health command did not succeed is known as such until it does, or none is ordered.
+func TestApplyUnproved(t *testing.T) {
+	for _, cost := range []string{api.CostLive, api.CostWipeRoot} {
+		t.Run(cost, func(t *testing.T) {
+			w, digest := ready(t, changes()[cost])
+			w.at().cfg.Deadlines.Boot = time.Second
+			unproved := func(want bool) {
+				t.Helper()
+				v, err := w.at().Config(t.Context(), "node-1")
+				if err != nil || v.Unproved != want || v.AppliedDigest != digest {
+					t.Errorf("unproved %t, applied %s, %v", v.Unproved, v.AppliedDigest, err)
+				}
+			}
+			w.remote.at(mac(2), func(s *sshNode) { s.sick = true })
+			order := api.ApplyOrder{Digest: digest, Cost: cost, Wipe: true, Health: "is-healthy"}
+			if v := w.apply(order); v.Code != codeFailed || !strings.Contains(v.Reason, "the health command failed") {
+				t.Fatalf("run: %+v", v)
+			}
+			unproved(true)
+			order.Cost = api.CostNothing
+			if v := w.apply(order); v.Code != codeFailed {
+				t.Errorf("still sick: %+v", v)
+			}
+			unproved(true)
+			w.remote.at(mac(2), func(s *sshNode) { s.sick = false })
+			if v := w.apply(order); v.Code != 0 {
+				t.Errorf("well: %+v", v)
+			}
+			unproved(false)
+		})
 	}
 }

@@ -42,6 +42,7 @@ type sshNode struct {
 	update  string // beside it
 	// rollsBack lets its new OS fail to start.
 	rollsBack bool
+	sick      bool // its health command fails
 	// noBootID lets it not tell which boot it is in; readOnly lets no first boot be taken back.
 	noBootID, readOnly bool
 	scripts            []string
@@ -126,6 +127,8 @@ func (r *remoteWorld) run(n *rack.Node, addr netip.Addr, script, stdin string) (
 		s.staged = ""
 	case strings.Contains(script, "PRETTY_NAME"):
 		out = s.version + "\nTest OS " + s.version
+	case s.sick && strings.Contains(stdin, "is-healthy"):
+		return RemoteResult{Stderr: []byte("sick\n"), Code: 1}, nil
 	case s.refuses != "":
 		return RemoteResult{Stderr: []byte(s.refuses + "\n"), Code: 1}, nil
 	case stagedConfig.MatchString(stdin):

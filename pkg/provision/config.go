@@ -136,6 +136,7 @@ func (m *Machine) configView(ctx context.Context, n *rack.Node) (api.ConfigView,
 	if rec.Install.Renew != nil {
 		v.Staged = rec.Install.Renew.Digest
 	}
+	v.Unproved = rec.Install.Unproved
 	if rec.Install.Config == "" {
 		return v, nil
 	}

@@ -128,6 +128,8 @@ type Install struct {
 	ConfigAt time.Time `json:"config_at,omitzero"`
 	// Attempts are digests of configs that an apply began to put there, and did not finish. Never changed in place.
 	Attempts []string `json:"attempts,omitempty"`
+	// Unproved is set while the health command did not succeed that was ordered with the last apply.
+	Unproved bool `json:"unproved,omitempty"`
 	// Renew is set while a new root file system is ordered and did not call back yet. Never changed in place.
 	Renew *renewal `json:"renew,omitempty"`
 }
