@@ -41,7 +41,8 @@ type ErasePlan struct {
 // EraseView is the table of disks that wait to be confirmed before they are erased: part of a RunView, and the answer to an
 // ErasePlan.
 type EraseView struct {
-	// Open tells that an EraseAnswer is waited for: every node that is on its way for the first time is here, or failed.
+	// Open tells that an EraseAnswer is waited for: every node that is on its way for the first time is here, or failed, or
+	// takes much longer than those that are.
 	Open bool `json:"open"`
 	// Digest is that of all rows, lower-case hex.
 	Digest string     `json:"digest"`

@@ -56,6 +56,7 @@ func coreKeys() []key {
 		limit("deadlines.power", func(s *Settings) *time.Duration { return &s.Deadlines.Power }),
 		limit("deadlines.netboot", func(s *Settings) *time.Duration { return &s.Deadlines.Netboot }),
 		limit("deadlines.agent", func(s *Settings) *time.Duration { return &s.Deadlines.Agent }),
+		limit("deadlines.disks", func(s *Settings) *time.Duration { return &s.Deadlines.Disks }),
 		limit("deadlines.stalled", func(s *Settings) *time.Duration { return &s.Deadlines.Stalled }),
 		limit("deadlines.boot", func(s *Settings) *time.Duration { return &s.Deadlines.Boot }),
 		span("deadlines.retry", 0, time.Hour, func(s *Settings) *time.Duration { return &s.Deadlines.Retry }),

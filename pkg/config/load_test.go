@@ -52,7 +52,7 @@ microkernel:
   args: [debug, net.ifnames=0]
   default: mk-1
 console: ttyS1,57600n8
-deadlines: {check_bmc: 1m, power: 2m30s, netboot: 3m, agent: 4m, stalled: 5s, boot: 24h, retry: 0s}
+deadlines: {check_bmc: 1m, power: 2m30s, netboot: 3m, agent: 4m, disks: 90s, stalled: 5s, boot: 24h, retry: 0s}
 limits: {power_interval: 2s, image_streams: 7}
 sntp: off
 names: {hosts: /f, known_hosts: /g}
@@ -78,7 +78,7 @@ func fullSettings() Settings {
 		Console: "ttyS1,57600n8", Log: Log{Level: LogDebug, Format: LogJSON},
 		Deadlines: Deadlines{
 			CheckBMC: time.Minute, Power: 150 * time.Second, Netboot: 3 * time.Minute,
-			Agent: 4 * time.Minute, Stalled: 5 * time.Second, Boot: 24 * time.Hour,
+			Agent: 4 * time.Minute, Disks: 90 * time.Second, Stalled: 5 * time.Second, Boot: 24 * time.Hour,
 		},
 		Limits: Limits{PowerInterval: 2 * time.Second, ImageStreams: 7},
 		SNTP:   SNTPOff, Names: Names{Hosts: "/f", KnownHosts: "/g"},

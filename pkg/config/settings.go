@@ -84,8 +84,10 @@ type Deadlines struct {
 	Power    time.Duration // off, boot device, on
 	Netboot  time.Duration // from power on to the agent's check-in
 	Agent    time.Duration // from check-in to the first write
-	Stalled  time.Duration // without progress while the image is written
-	Boot     time.Duration // from the reboot to ready
+	// Disks is how long the table of disks to be erased waits for a further server after the last one that showed its disks.
+	Disks   time.Duration
+	Stalled time.Duration // without progress while the image is written
+	Boot    time.Duration // from the reboot to ready
 	// Retry is the pause before a server's second attempt, from 0 to an hour; it doubles with each further one.
 	Retry time.Duration
 }
@@ -180,7 +182,7 @@ func Default() Settings {
 		Log:        Log{Level: LogInfo, Format: LogAuto},
 		Deadlines: Deadlines{
 			CheckBMC: 3 * time.Minute, Power: 2 * time.Minute, Netboot: 15 * time.Minute,
-			Agent: 5 * time.Minute, Stalled: 5 * time.Minute, Boot: 15 * time.Minute, Retry: 5 * time.Second,
+			Agent: 5 * time.Minute, Disks: 3 * time.Minute, Stalled: 5 * time.Minute, Boot: 15 * time.Minute, Retry: 5 * time.Second,
 		},
 		Image:  defaultImage(),
 		SNTP:   SNTPAuto,

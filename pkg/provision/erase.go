@@ -77,29 +77,54 @@ func (r *Record) shows() bool {
 
 // table gives the disks of a run that wait to be confirmed; nil when none does.
 func (m *Machine) table(r *runRecord) *api.EraseView {
-	if r.State != runRunning || r.Stop || !installs(r.Request.Provision) || !r.Checked {
-		return nil
+	v, _ := m.tableNow(r)
+	return v
+}
+
+// tableNow also tells how long the table waits for further nodes at most. Who comes after others were confirmed is not waited
+// for, nor is who takes much longer than they.
+func (m *Machine) tableNow(r *runRecord) (v *api.EraseView, wait time.Duration) {
+	if !r.erases() {
+		return nil, 0
 	}
-	nodes := r.Nodes
-	if len(r.Canary) > 0 && !r.CanaryOK {
-		nodes = r.Canary
-	}
-	v := &api.EraseView{}
-	for _, mac := range nodes {
+	v = &api.EraseView{}
+	last, going := m.began, false
+	for _, mac := range r.phase() {
+		_, allowed := r.Allowed[mac]
+		going = going || allowed
 		n, rec := m.node(mac)
+		if n == nil || rec.Run != r.ID || r.leftOut(mac) {
+			continue
+		}
 		switch {
-		case n == nil || rec.Run != r.ID || r.leftOut(mac):
 		case rec.shows() && !r.mayErase(rec, rec.Job.Shown, rec.Job.Row):
 			v.Rows = append(v.Rows, eraseRow(n, rec.Job.Shown, rec.Job.Row))
+			if rec.Job.ShownAt.After(last) {
+				last = rec.Job.ShownAt
+			}
 		case rec.coming():
 			v.Waiting = append(v.Waiting, n.Where())
 		}
 	}
 	if len(v.Rows) == 0 {
-		return nil
+		return nil, 0
 	}
-	v.Open, v.Digest = len(v.Waiting) == 0, api.EraseDigest(v.Rows)
-	return v
+	wait = max(0, time.Until(last.Add(m.cfg.Deadlines.Disks)))
+	v.Open, v.Digest = len(v.Waiting) == 0 || going || wait == 0, api.EraseDigest(v.Rows)
+	return v, wait
+}
+
+// erases reports whether the run is on its way to erase disks.
+func (r *runRecord) erases() bool {
+	return r.State == runRunning && !r.Stop && r.Checked && installs(r.Request.Provision)
+}
+
+// phase gives the nodes that are installed now: the canaries first.
+func (r *runRecord) phase() []rack.MAC {
+	if len(r.Canary) > 0 && !r.CanaryOK {
+		return r.Canary
+	}
+	return r.Nodes
 }
 
 func eraseRow(n *rack.Node, res *api.DiskResult, digest string) api.EraseRow {
@@ -198,35 +223,48 @@ func (m *Machine) confirmTables(ctx context.Context, id string) error {
 	for {
 		changed := m.changes()
 		r := m.run(id)
-		if t := m.table(r); t != nil && t.Open && t.Digest != told {
-			exact := r.Request.Erase == api.EraseExact && len(t.Inexact()) == 0
-			if exact {
-				err := m.allowAll(ctx, id, t.Digest, nil)
-				switch {
-				case err == nil, errors.Is(err, ErrTable), errors.Is(err, ErrNotAsked):
-				case errors.Is(err, store.ErrClosed):
-					return err
-				default: // the nodes wait for nobody else: it is tried again
-					m.log.ErrorContext(ctx, "confirmation of disks not stored", "run", id, "err", err)
-					if !pause(ctx, storePause) {
-						return nil
-					}
-					continue
-				}
-			} else {
-				told = t.Digest
-				m.published(id, fmt.Sprintf("waits for the disks of %d servers to be confirmed", len(t.Rows)))
+		t, wait := m.tableNow(r)
+		if t != nil && t.Open && t.Digest != told {
+			var err error
+			if told, err = m.confirmTable(ctx, r, t); err != nil {
+				return err
 			}
 		}
+		if t == nil || t.Open {
+			wait = time.Hour // nothing comes with time alone
+		}
+		opens := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
-			return nil
 		case <-changed:
+		case <-opens.C:
 		}
+		opens.Stop()
 		if !pause(ctx, time.Duration(len(r.Nodes))*tablePause) {
 			return nil
 		}
 	}
+}
+
+// confirmTable confirms a table that the run's order allows, or gives its digest and tells that somebody must.
+func (m *Machine) confirmTable(ctx context.Context, r *runRecord, t *api.EraseView) (told string, err error) {
+	if r.Request.Erase == api.EraseExact && len(t.Inexact()) == 0 {
+		err := m.allowAll(ctx, r.ID, t.Digest, nil)
+		for err != nil && !errors.Is(err, ErrTable) && !errors.Is(err, ErrNotAsked) { // these say that it is another one by now
+			if errors.Is(err, store.ErrClosed) {
+				return "", err
+			}
+			m.log.ErrorContext(ctx, "confirmation of disks not stored", "run", r.ID, "err", err)
+			if !pause(ctx, storePause) {
+				return "", nil
+			}
+			err = m.allowAll(ctx, r.ID, t.Digest, nil) // the nodes wait for nobody else
+		}
+		return "", nil
+	}
+	m.published(r.ID, fmt.Sprintf("waits for the disks of %d servers to be confirmed", len(t.Rows)))
+	m.any.fire() // it may be time alone that opened it
+	return t.Digest, nil
 }
 
 // leaves lets go of a node of a run that stops, and excludes one that was left out when disks were confirmed, unless its write

@@ -40,6 +40,9 @@ func (m *Machine) diskChosen(ctx context.Context, n *rack.Node, rec *Record, r a
 		if !r.atDisk(rec.Job.ID) {
 			return errStale
 		}
+		if r.Job.Shown == nil || r.Job.Row != digest {
+			r.Job.ShownAt = time.Now().UTC()
+		}
 		r.Job.Shown, r.Job.Row = &res, digest
 		return nil
 	})

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -228,6 +229,33 @@ func TestDisksAreAskedAboutAfterAKill(t *testing.T) {
 	w.start(nil)
 	if end := w.wait(id); end.Code != 0 || w.written() != 2 {
 		t.Errorf("code %d, %d writes: %v", end.Code, w.written(), states(end))
+	}
+}
+
+// TestLateNodeIsAskedAboutAlone does not let the others wait for a node that does not come.
+func TestLateNodeIsAskedAboutAlone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.servers[mac(3)].absent = true
+	m := w.start(func(c *Config) { c.Deadlines.Disks = 20 * time.Millisecond })
+	id, table := w.asking(nil)
+	if diff := cmp.Diff([]string{"node-1"}, rowNames(table)); diff != "" || len(table.Waiting) != 1 {
+		t.Fatalf("waiting for %q, %s", table.Waiting, diff)
+	}
+	w.confirm(id, table)
+	w.until(func(m *Machine) bool { return m.record(mac(2)).State == Ready })
+	s := w.servers[mac(3)]
+	w.mu.Lock()
+	s.absent = false
+	s.boot() // somebody pressed its button
+	w.mu.Unlock()
+	late := w.table(id, 1)
+	if late.Rows[0].Where != "node-2" || s.writes != 0 || m.run(id).State != runRunning {
+		t.Fatalf("%+v", late.Rows)
+	}
+	w.confirm(id, late)
+	if end := w.wait(id); end.Code != 0 {
+		t.Errorf("code %d: %v", end.Code, states(end))
 	}
 }
 

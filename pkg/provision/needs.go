@@ -137,6 +137,7 @@ type Deadlines struct {
 	Power    time.Duration // off, boot device, on
 	Netboot  time.Duration // power on to check-in
 	Agent    time.Duration // check-in to the first write
+	Disks    time.Duration // the table of disks waits for a further node after the last one that showed its disks
 	Stalled  time.Duration // no progress while writing
 	Boot     time.Duration // reboot to ready
 	Reach    time.Duration // all attempts to reach a running node over SSH; 0 for a minute

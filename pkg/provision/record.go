@@ -69,9 +69,11 @@ type Job struct {
 	SSHKeys []string  `json:"ssh_keys,omitempty"`
 	// Shown is what the agent would erase, while that waits to be confirmed, or for an image stream.
 	Shown *api.DiskResult `json:"shown,omitempty"`
-	Began bool            `json:"began,omitempty"` // the write began
-	Plain bool            `json:"plain,omitempty"` // the image took no Ignition
-	Steps []api.StepKind  `json:"steps"`
+	// ShownAt is when it was shown first, or last changed.
+	ShownAt time.Time      `json:"shown_at,omitzero"`
+	Began   bool           `json:"began,omitempty"` // the write began
+	Plain   bool           `json:"plain,omitempty"` // the image took no Ignition
+	Steps   []api.StepKind `json:"steps"`
 	// Config is the digest of the node's declared config; empty without one. It goes over to the Install.
 	Config string `json:"config,omitempty"`
 	// Names tells which names of other nodes its Ignition config has.

@@ -157,7 +157,7 @@ func (w *world) start(tune func(*Config)) *Machine {
 		Microkernel: func() (Microkernel, error) { return Microkernel{ID: "k", Kernel: "m/k", Initrd: "m/i"}, nil },
 		LogDir:      w.dir,
 		Deadlines: Deadlines{
-			CheckBMC: time.Minute, Power: time.Minute, Netboot: time.Minute, Agent: time.Minute, Stalled: time.Minute, Boot: time.Minute,
+			CheckBMC: time.Minute, Power: time.Minute, Netboot: time.Minute, Agent: time.Minute, Disks: time.Minute, Stalled: time.Minute, Boot: time.Minute,
 		},
 	}
 	if tune != nil {

@@ -242,6 +242,6 @@ func (s *site) operator(dhcp *dhcpd.Server) operator {
 
 func deadlines(d config.Deadlines) provision.Deadlines {
 	return provision.Deadlines{
-		CheckBMC: d.CheckBMC, Power: d.Power, Netboot: d.Netboot, Agent: d.Agent, Stalled: d.Stalled, Boot: d.Boot,
+		CheckBMC: d.CheckBMC, Power: d.Power, Netboot: d.Netboot, Agent: d.Agent, Disks: d.Disks, Stalled: d.Stalled, Boot: d.Boot,
 	}
 }

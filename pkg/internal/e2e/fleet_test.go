@@ -152,7 +152,7 @@ func TestFleetFaults(t *testing.T) {
 			for i, g := range group {
 				settings += fmt.Sprintf("  node-%d: {faults: [%s]}\n", i+1, g.fault)
 			}
-			s, image := newFleet(t, len(group), settings)
+			s, image := newFleet(t, len(group), settings, "RACKER_DEADLINES_DISKS=2s")
 			s.begin("bootstrap", "--provision", "image", "--image", image, "--yes", "--onfailure", "retry", "--retries", "50", "--no-canary")
 			s.Wait(90*time.Second, "each fault", func(st *sim.Status) bool {
 				for i, g := range group {

@@ -48,7 +48,7 @@ func TestFleetStuck(t *testing.T) {
 		}
 		settings += fmt.Sprintf("  node-%d: {%s}\n", i+1, own)
 	}
-	s, _ := newFleet(t, len(stuck()), settings, "RACKER_DEADLINES_NETBOOT=60s", "RACKER_DEADLINES_AGENT=60s",
+	s, _ := newFleet(t, len(stuck()), settings, "RACKER_DEADLINES_NETBOOT=60s", "RACKER_DEADLINES_DISKS=2s", "RACKER_DEADLINES_AGENT=60s",
 		"RACKER_DEADLINES_STALLED=60s", "RACKER_DEADLINES_BOOT=60s")
 	image := s.FakeImage(64<<20, 48<<20) // a dozen chunks: the write takes its time
 	s.must(time.Minute, "image", "add", image, "--name", "os")
