@@ -151,32 +151,6 @@ func (c *comparer) node(from, to *api.NodeConfig) {
 	}
 }
 
-// And joins what has to be done from two configs to the same third one, for a node of which nobody knows where between the two
-// it is.
-func (c Comparison) And(o Comparison) Comparison {
-	out := Comparison{Cost: c.Cost, Changes: slices.Clone(c.Changes), Actions: slices.Clone(c.Actions), Erases: o.Erases}
-	if Dearer(o.Cost, c.Cost) {
-		out.Cost = o.Cost
-	}
-	for _, ch := range o.Changes {
-		at := slices.IndexFunc(out.Changes, func(have Change) bool { return have.What == ch.What })
-		switch {
-		case at < 0:
-			out.Changes = append(out.Changes, ch)
-		case Dearer(ch.Cost, out.Changes[at].Cost):
-			out.Changes[at] = ch
-		}
-	}
-	for _, a := range o.Actions {
-		same := func(have Action) bool { return sameJSON(have, a) }
-		if !slices.ContainsFunc(out.Actions, same) {
-			out.Actions = append(out.Actions, a)
-		}
-	}
-	sortChanges(out.Changes)
-	return out
-}
-
 func sortChanges(changes []Change) {
 	slices.SortStableFunc(changes, func(a, b Change) int {
 		return slices.Index(costs(), b.Cost) - slices.Index(costs(), a.Cost)
