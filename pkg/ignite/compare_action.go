@@ -17,6 +17,7 @@ const (
 	JoinGroups   ActionKind = "groups"        // Path (the user), Add, Remove
 	SetShell     ActionKind = "shell"         // Path (the user), Target
 	EnableUnit   ActionKind = "enable"        // Path (the unit)
+	ReenableUnit ActionKind = "reenable"      // Path: what enabled it before goes, and it is enabled as its files say now
 	StartUnit    ActionKind = "start"         // Path
 	DisableUnit  ActionKind = "disable"       // Path: stopped and disabled
 	ForgetUnit   ActionKind = "forget"        // Path: what Ignition noted for it goes, and the image's own setting holds again

@@ -37,7 +37,7 @@ func (c Comparison) And(o Comparison) Comparison {
 func order() []ActionKind {
 	return []ActionKind{
 		AddGroup, DisableUnit, AddUser, SetPassword, JoinGroups, SetShell, ChangeKeys, MakeDir, RemoveFile, WriteFile, MakeLink,
-		ReloadUnits, ApplySysctls, LoadModules, CheckSSH, RestartUnit, MaskUnit, UnmaskUnit, ForgetUnit, EnableUnit, StartUnit,
+		ReloadUnits, ApplySysctls, LoadModules, CheckSSH, RestartUnit, MaskUnit, UnmaskUnit, ForgetUnit, EnableUnit, ReenableUnit, StartUnit,
 		RemoveDir, ReloadNetwork,
 	}
 }

@@ -76,8 +76,29 @@ func (c *comparer) unitEnabled(name string, from, to types.Unit) []string {
 	case to.Enabled != nil && !*to.Enabled && (from.Enabled == nil || *from.Enabled):
 		c.early = append(c.early, Action{Kind: DisableUnit, Path: name})
 		return []string{"stopped and disabled"}
+	case deref(to.Enabled) && installs(name, from) != installs(name, to):
+		c.late = append(c.late, Action{Kind: ReenableUnit, Path: name})
+		return []string{"enabled anew"}
 	}
 	return nil
+}
+
+// installs gives the settings of the [Install] sections of a unit's files: enabling it makes links of them, which stay when
+// they change.
+func installs(name string, u types.Unit) string {
+	var out []string
+	files := unitFiles(name, u)
+	for _, at := range keysOf(files, nil) {
+		section := ""
+		for _, line := range wordsOf([]byte(files[at])) {
+			if strings.HasPrefix(line, "[") {
+				section = line
+			} else if section == "[Install]" {
+				out = append(out, line)
+			}
+		}
+	}
+	return strings.Join(out, "\n")
 }
 
 // restartable reports whether restarting a unit means anything.

@@ -67,7 +67,7 @@ func (b *shell) check(a ignite.Action) {
 		not("getent group "+path+" >/dev/null", "is no group")
 	case ignite.AddUser:
 		not("getent passwd "+path+" >/dev/null", "is no user")
-	case ignite.EnableUnit, ignite.StartUnit:
+	case ignite.EnableUnit, ignite.ReenableUnit, ignite.StartUnit:
 		not("systemctl -q is-enabled "+path, "is not enabled")
 		not(`[ "$(systemctl is-active `+path+`)" != failed ]`, "failed")
 	case ignite.DisableUnit:

@@ -206,6 +206,8 @@ func unitLine(a ignite.Action) string {
 	switch a.Kind {
 	case ignite.EnableUnit:
 		return "systemctl -q enable " + unit
+	case ignite.ReenableUnit:
+		return "systemctl -q reenable " + unit
 	case ignite.StartUnit:
 		return "systemctl start " + unit
 	case ignite.DisableUnit:

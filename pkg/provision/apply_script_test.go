@@ -34,7 +34,7 @@ if [ "$1" = --now ]; then shift; fi
 d=/units; mkdir -p $d
 case $verb in
     cat) [ -e "/etc/systemd/system/$1" ] || [ -e "$d/$1.known" ] ;;
-    enable) touch "$d/$1.enabled" ;;
+    enable | reenable) touch "$d/$1.enabled" ;;
     disable) rm -f "$d/$1.enabled" "$d/$1.active" ;;
     mask) touch "$d/$1.masked"; rm -f "$d/$1.active" ;;
     unmask) rm -f "$d/$1.masked" ;;
@@ -204,27 +204,6 @@ func TestApplyScripts(t *testing.T) {
 	}
 }
 
-// A configuration that the SSH server does not take is taken back, since it would lock everybody out.
-func TestApplyKeepsTheSSHServer(t *testing.T) {
-	t.Parallel()
-	n := newNodeRoot(t)
-	const file = "storage: {files: [{path: /etc/ssh/sshd_config.d/x.conf, contents: {inline: %}}]}\n"
-	n.apply("", strings.Replace(file, "%", "Good", 1))
-	before, after := declaring(strings.Replace(file, "%", "Good", 1)), declaring(strings.Replace(file, "%", "Nonsense", 1))
-	c, err := ignite.Compare(&before, &after)
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := n.run(applyScript(c.Actions))
-	if err == nil || !strings.Contains(out, "the old one is back") || !strings.Contains(out, "check-ssh: exit code 1") {
-		t.Errorf("%v: %s", err, out)
-	}
-	n.has(`[ "$(cat /etc/ssh/sshd_config.d/x.conf)" = Good ]`)
-	if out, err := n.run(checkScript(c.Actions)); err == nil || !strings.Contains(out, "/etc/ssh/sshd_config.d/x.conf has other content") {
-		t.Errorf("reading back: %v: %s", err, out)
-	}
-}
-
 // A directory that is there keeps what the config leaves open, as Ignition leaves it.
 func TestApplyKeepsDirectories(t *testing.T) {
 	t.Parallel()
@@ -241,6 +220,21 @@ func TestApplyKeepsDirectories(t *testing.T) {
 		n.has(`[ "$(stat -c '%a %U:%G' /srv/there)" = "` + tt.want + `" ] || { stat /srv/there; false; }`)
 		n.has(`[ "$(stat -c '%a %U:%G' /srv/new)" = "755 root:root" ]`)
 	}
+}
+
+// What enabled a unit before its [Install] section changed goes: the real systemctl makes the links.
+func TestApplyEnablesAnew(t *testing.T) {
+	t.Parallel()
+	n := newNodeRoot(t)
+	n.do([]byte("mv /usr/local/sbin/systemctl /usr/local/sbin/stand-in && cat >/usr/local/sbin/systemctl <<'END'\n#!/bin/sh\n" +
+		"case \"$*\" in '-q enable '* | '-q reenable '* | '-q is-enabled '*) exec /usr/bin/systemctl --root=/ \"$@\" ;; *) exec stand-in \"$@\" ;; esac\nEND\n" +
+		"chmod 755 /usr/local/sbin/systemctl\n"))
+	const unit = "systemd: {units: [{name: racker-x.service, enabled: true, contents: \"[Service]\\nExecStart=/bin/true\\n[Install]\\nWantedBy=%.target\\n\"}]}\n"
+	one, two := strings.Replace(unit, "%", "multi-user", 1), strings.Replace(unit, "%", "graphical", 1)
+	n.apply("", one)
+	n.has("[ -L /etc/systemd/system/multi-user.target.wants/racker-x.service ]")
+	n.apply(one, two)
+	n.has("[ -L /etc/systemd/system/graphical.target.wants/racker-x.service ] && [ ! -L /etc/systemd/system/multi-user.target.wants/racker-x.service ]")
 }
 
 // A script that is cut off on its way does nothing at all.
