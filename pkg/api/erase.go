@@ -11,7 +11,7 @@ import (
 // Words of RunRequest.Erase: who allows the disks of a run to be erased, once its nodes have shown them.
 const (
 	EraseAsk = "" // somebody confirms the table of them
-	// EraseExact needs nobody while the rule of each node names exactly one disk; else it asks.
+	// EraseExact needs nobody while the rule of each node names exactly one disk, and no other disk of it is wiped; else it asks.
 	EraseExact = "exact"
 )
 
@@ -51,11 +51,12 @@ type EraseView struct {
 	Waiting []string `json:"waiting,omitempty"`
 }
 
-// Inexact names the nodes whose rule does not name exactly one disk.
+// Inexact names the nodes of which somebody has to look at the disks: the rule does not name exactly one, or others lose their
+// signatures, too.
 func (v *EraseView) Inexact() []string {
 	var out []string
 	for i := range v.Rows {
-		if v.Rows[i].Matched != 1 {
+		if v.Rows[i].Matched != 1 || len(v.Rows[i].Wipes) > 0 {
 			out = append(out, v.Rows[i].Where)
 		}
 	}

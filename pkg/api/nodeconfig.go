@@ -99,6 +99,10 @@ type ApplyOrder struct {
 	Health string `json:"health,omitempty"`
 	// Keep are absolute paths, as extended regular expressions, that survive CostWipeRoot on a system with flatcar-reset.
 	Keep []string `json:"keep,omitempty"`
+	// Erase is that of a RunRequest, and Shown the EraseRow.Digest of disks that the operator saw and confirmed, for
+	// CostReinstall: without either, the run asks before it erases a disk.
+	Erase string `json:"erase,omitempty"`
+	Shown string `json:"shown,omitempty"`
 }
 
 // OSUpgrade updates the OS of a ready node: POST /v1/nodes/ID/os-upgrade -> RunView. The payload must be in the daemon's cache. The

@@ -50,6 +50,8 @@ type Reprovision struct {
 	Erase       string `json:"erase,omitempty"`
 	WipeOldOS   bool   `json:"wipe_old_os,omitempty"`
 	WipeForeign bool   `json:"wipe_foreign,omitempty"`
+	// Shown is the EraseRow.Digest of the disks that the operator saw and confirmed; empty for none.
+	Shown string `json:"shown,omitempty"`
 }
 
 // BootOrder boots a node that no run is at work on: POST /v1/nodes/ID/boot -> RunView.

@@ -26,6 +26,7 @@ type applier interface {
 	PutConfig(ctx context.Context, node string, cfg api.NodeConfig) (api.ConfigView, error)
 	Apply(ctx context.Context, node string, o api.ApplyOrder) (api.RunView, error)
 	SubmitRun(ctx context.Context, req api.RunRequest) (api.RunView, error)
+	erasePlanner
 }
 
 type applyOptions struct {

@@ -107,6 +107,9 @@ func (o *applyOptions) orderApply(ctx context.Context, d applier, n *applyNode) 
 	if n.Cost == api.CostWipeRoot {
 		order.Keep = o.Keep
 	}
+	if n.Cost == api.CostReinstall {
+		order.Erase, order.Shown = o.erases(n)
+	}
 	return d.Apply(ctx, n.MAC, order)
 }
 
@@ -175,7 +178,7 @@ func (o *applyOptions) wellAfterInstall(ctx context.Context, d applier, n *apply
 func (o *applyOptions) install(ctx context.Context, d applier, nodes []*applyNode) error {
 	req := api.RunRequest{
 		Provision: "flatcar", Configs: map[string]string{}, Retries: defaultRetries, OnFailure: api.OnFailureRetry,
-		CommandLineForAudit: o.commandLine, Erase: api.EraseExact,
+		CommandLineForAudit: o.commandLine, Shown: map[string]string{},
 	}
 	if o.IO.CanPrompt() {
 		req.OnFailure = api.OnFailureAsk
@@ -187,6 +190,10 @@ func (o *applyOptions) install(ctx context.Context, d applier, nodes []*applyNod
 		}
 		req.Nodes = append(req.Nodes, n.MAC)
 		req.Configs[n.MAC] = n.digest
+		var shown string
+		if req.Erase, shown = o.erases(n); shown != "" {
+			req.Shown[n.MAC] = shown
+		}
 		req.Image = n.declared.Config.Image
 	}
 	v, err := d.SubmitRun(ctx, req)

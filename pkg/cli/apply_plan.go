@@ -39,6 +39,7 @@ type applyNode struct {
 	Changes  []applyReason  `json:"changes,omitempty"`
 	Erases   []string       `json:"erases,omitempty"` // beside ROOT or the install disk
 	Wipes    bool           `json:"wipes,omitempty"`  // wants --allow-wipe
+	Disks    *api.EraseRow  `json:"disks,omitempty"`  // those that an install would erase, as far as they are known
 	Diff     string         `json:"diff,omitempty"`   // of the Butane, unified
 	Warnings []string       `json:"warnings,omitempty"`
 	Result   string         `json:"result,omitempty"` // after an apply: applied, installed, failed, or not begun
@@ -98,7 +99,7 @@ func (o *applyOptions) plan(ctx context.Context, d applier, folder *clusterFolde
 		}
 		p.nodes = append(p.nodes, n)
 	}
-	return p, nil
+	return p, p.planDisks(ctx, d)
 }
 
 // macsOf gives the primary MACs of the servers that words name.
@@ -225,6 +226,7 @@ func (n *applyNode) compare() error {
 	case len(n.Changes) == 0:
 		n.Reason = "the same in other words"
 	}
+	n.laterWipes()
 	return nil
 }
 

@@ -56,7 +56,7 @@ func (r *testRack) Apply(ctx context.Context, word string, o api.ApplyOrder) (ap
 	case ignite.Dearer(c.Cost, o.Cost), c.Cost == api.CostWipeRoot && !o.Wipe, c.Cost == api.CostReinstall && !o.Wipe:
 		return api.RunView{}, fmt.Errorf("%s costs %s: %w", n.Name, c.Cost, provision.ErrWipe)
 	}
-	text := "apply " + n.Name + " " + c.Cost
+	text := "apply " + n.Name + " " + c.Cost + allows(o.Erase, o.Shown)
 	if o.Health != "" {
 		text += " health: " + o.Health
 	}

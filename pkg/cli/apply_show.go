@@ -108,11 +108,11 @@ func (n *applyNode) headline(io *stdio.Streams) string {
 		case api.CostWipeRoot:
 			text += "; its root file system is " + io.Paint(stdio.Bad, "ERASED")
 		case api.CostReinstall:
-			text += "; its install disk is " + io.Paint(stdio.Bad, "ERASED")
+			text += "; its install disk (" + stdio.Clean(rowDisk(n.Disks)) + ") is " + io.Paint(stdio.Bad, "ERASED")
 		}
 		return text
 	case applyInstall:
-		return where + ": install; its install disk (" + stdio.Clean(planDisk(&n.view)) + ") is " + io.Paint(stdio.Bad, "ERASED")
+		return where + ": install; its install disk (" + stdio.Clean(rowDisk(n.Disks)) + ") is " + io.Paint(stdio.Bad, "ERASED")
 	case applyBlocked:
 		return where + ": " + io.Paint(stdio.Bad, "blocked") + ", " + stdio.Clean(n.Reason)
 	case applyUnchanged:
@@ -131,6 +131,9 @@ func (n *applyNode) print(io *stdio.Streams) error {
 			text += ": " + ch.Why
 		}
 		b.WriteString("  " + io.Paint(costColor(ch.Cost), fmt.Sprintf("%-9s", ch.Cost)) + " " + folded(io, text, indent+8) + "\n")
+	}
+	for _, w := range rowWarnings(io, n.Disks) {
+		b.WriteString("  " + io.Paint(stdio.Warn, "warning:") + " " + folded(io, w, indent) + "\n")
 	}
 	if len(n.Erases) > 0 {
 		b.WriteString("  " + folded(io, "Ignition also erases "+strings.Join(n.Erases, ", "), indent) + "\n")

@@ -128,7 +128,7 @@ func (o *bootstrapOptions) flags(f *pflag.FlagSet) {
 	f.IntVar(&o.MinReady, "min-ready", 0, "so many ready servers are a success (default all)")
 	f.BoolVar(&o.PowerCycleRunning, "power-cycle-running", false, "install servers that are on, too")
 	f.BoolVar(&o.Detach, "detach", false, "print the run's ID and leave it to the daemon")
-	f.BoolVar(&o.Yes, "yes", false, "do not ask, while the rule of each server fits exactly one disk")
+	f.BoolVar(&o.Yes, "yes", false, "do not ask, while the rule of each server fits one disk only, and no other is wiped")
 	f.BoolVar(&o.DryRun, "dry-run", false, "show the servers and the disks that would be erased, and do nothing")
 	f.BoolVar(&o.WipeOldOS, "wipe-old-os", false, "erase the signatures of other disks that hold an older system")
 	f.BoolVar(&o.WipeForeign, "wipe-foreign", false, "erase install disks that hold what racker did not put there, too")

@@ -64,7 +64,11 @@ func (p *bootstrapPlan) shown() map[string]string {
 
 // planDisk names the disk that is erased, as far as anybody knows before the server has booted the microkernel.
 func (p *bootstrapPlan) planDisk(n *api.NodeView) string {
-	r := p.row(n.PrimaryMAC)
+	return rowDisk(p.row(n.PrimaryMAC))
+}
+
+// rowDisk names the disk that is erased in few words; r is nil while nothing is known of it.
+func rowDisk(r *api.EraseRow) string {
 	if r == nil || r.Disk.Path == "" {
 		return "not seen yet"
 	}
@@ -72,12 +76,19 @@ func (p *bootstrapPlan) planDisk(n *api.NodeView) string {
 	return strings.Join(nonEmpty(d.Path, bytesText(d.Size), cmp.Or(d.Serial, d.WWN), alike(r.Matched)), ", ")
 }
 
-// planDisk names the install disk that racker knows a node by; what a bootstrap would take is asked of the daemon.
-func planDisk(n *api.NodeView) string {
-	if n.Disk == nil || n.Disk.Path == "" {
-		return "not seen yet"
+// rowWarnings are what is to be said of a node's disks beside naming the one that is written: others that lose their signatures,
+// and why the node would be refused.
+func rowWarnings(io *stdio.Streams, r *api.EraseRow) (out []string) {
+	if r == nil {
+		return nil
 	}
-	return strings.Join(nonEmpty(n.Disk.Path, bytesText(n.Disk.Size), cmp.Or(n.Disk.Serial, n.Disk.WWN)), ", ")
+	for i := range r.Wipes {
+		out = append(out, fmt.Sprintf("the signatures of %s are %s, too", stdio.Clean(diskText(&r.Wipes[i])), io.PaintErr(stdio.Bad, "ERASED")))
+	}
+	if r.Refused != "" {
+		out = append(out, "it would not be installed: "+stdio.Clean(r.Refused))
+	}
+	return out
 }
 
 // warnings are what the plan says of disks beside naming them: other disks that lose their signatures, and refusals.

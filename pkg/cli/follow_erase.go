@@ -147,11 +147,23 @@ func (f *follower) nobody() error {
 	case f.erase.given != "":
 		why = fmt.Sprintf("the disks are not those of the table %s", f.erase.given)
 	case f.view.Request.Erase == api.EraseExact && len(inexact) > 0:
-		why, rows = "the rule for the install disk fits more than one disk alike", inexact
+		why, rows = inexactText(t), inexact
 	}
 	err := fmt.Errorf("%s: %s; nothing was erased there, and the servers stay in the microkernel", why, strings.Join(rows, ", "))
 	return withHint(withCode(codeNotConfirmed, err),
 		fmt.Sprintf("racker run wait %s on a terminal, or with --erase %s", runWord(f.view.ID), t.Digest[:min(len(t.Digest), shownDigest)]))
+}
+
+// inexactText says why --yes alone does not confirm a table.
+func inexactText(t *api.EraseView) string {
+	var why []string
+	if slices.ContainsFunc(t.Rows, func(r api.EraseRow) bool { return r.Matched != 1 }) {
+		why = append(why, "the rule for the install disk fits more than one disk alike")
+	}
+	if slices.ContainsFunc(t.Rows, func(r api.EraseRow) bool { return len(r.Wipes) > 0 }) {
+		why = append(why, "other disks would lose their signatures, which --yes alone does not allow")
+	}
+	return strings.Join(why, ", or ")
 }
 
 // shownDigest is how much of a digest is shown and must be given.

@@ -61,9 +61,11 @@ func TestFollowDisksWithoutATerminal(t *testing.T) {
 		code         int
 		text         string
 		want         []string
+		wipes        bool // of one row, whose rule is exact
 	}{
 		"asked":         {code: codeNotConfirmed, text: "node-1 (U1, serial S1), node-2 (U2, serial S2)"},
 		"not exact":     {erase: api.EraseExact, code: codeNotConfirmed, text: "more than one disk alike: node-2 (U2, serial S2);"},
+		"others wiped":  {erase: api.EraseExact, wipes: true, code: codeNotConfirmed, text: "other disks would lose their signatures, which --yes alone does not allow: node-1"},
 		"digest":        {given: digest, want: []string{"erase"}},
 		"its beginning": {erase: api.EraseExact, given: digest[:shownDigest], want: []string{"erase"}},
 		"other digest":  {given: strings.Repeat("0", shownDigest), code: codeNotConfirmed, text: "not those of the table 0000"},
@@ -72,6 +74,11 @@ func TestFollowDisksWithoutATerminal(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			a := erases(rows...)
+			if tt.wipes {
+				row := testRow(1, 1)
+				row.Wipes = []api.Disk{{Path: "/dev/vdb"}}
+				a = erases(row)
+			}
 			a.view.Request.Erase = tt.erase
 			streams, _, _, _ := stdio.Test()
 			f := testFollower(streams, a)
@@ -80,7 +87,7 @@ func TestFollowDisksWithoutATerminal(t *testing.T) {
 			if givenCode(err) != tt.code || err != nil && !strings.Contains(err.Error(), tt.text) {
 				t.Errorf("%v, code %d", err, givenCode(err))
 			}
-			if tt.code == codeNotConfirmed && !strings.Contains(hints(err)[0], "--erase "+digest[:shownDigest]) {
+			if tt.code == codeNotConfirmed && !strings.Contains(hints(err)[0], "--erase "+a.view.Erase.Digest[:shownDigest]) {
 				t.Errorf("hints %q", hints(err))
 			}
 			if d := cmp.Diff(tt.want, a.answers); d != "" {

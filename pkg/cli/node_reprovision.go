@@ -18,6 +18,8 @@ type reprovisioner interface {
 	nodeFinder
 	runKeeper
 	imageLister
+	erasePlanner
+	Config(ctx context.Context, node string) (api.ConfigView, error)
 	Reprovision(ctx context.Context, node string, r api.Reprovision) (api.RunView, error)
 }
 
@@ -38,8 +40,9 @@ func newNodeReprovisionCmd(env *Env) *cobra.Command {
 		Use:   "reprovision NODE...",
 		Short: "Install nodes afresh; their disks are erased",
 		Long: `reprovision installs nodes again from scratch, also when they are ready: a system that is up is shut down, and its install
-disk is ERASED and written anew. Other nodes are not touched. It shows the disk, and asks to type the name of each node; --yes
-alone never allows a wipe, --yes and --wipe together do.
+disk is ERASED and written anew. Other nodes are not touched. It shows the disks, and asks to type the name of each node; --yes
+alone never allows a wipe, --yes and --wipe together do while the rule for the install disk fits exactly one, and no other disk
+loses its signatures. Disks that were not shown, or are others by then, are asked about before the write.
 
 Exit codes: 0 ready again, or detached; 1 failed, or no daemon answers; 2 usage, or no such node; 3 some nodes failed; 4 not
 confirmed, or no terminal to ask on; 6 a BMC or node is unreachable; 130 left, and the run goes on.`,
@@ -80,11 +83,14 @@ func (o *nodeReprovisionOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := o.confirm(ctx, d, nodes); err != nil {
+	shown, err := o.confirm(ctx, d, nodes, order)
+	if err != nil {
 		return err
 	}
 	return o.order(ctx, d, nodes, func(ctx context.Context, node string) (api.RunView, error) {
-		return d.Reprovision(ctx, node, order)
+		own := order
+		own.Shown = shown[node]
+		return d.Reprovision(ctx, node, own)
 	})
 }
 
@@ -96,8 +102,10 @@ func (o *nodeReprovisionOptions) checked() (r api.Reprovision, err error) {
 	if err := checkRetries(o.Retries); err != nil {
 		return r, err
 	}
-	// Each node was named, by typing or by --wipe; its disk is shown again only where the rule fits several alike.
-	r.Retries, r.Erase, r.WipeOldOS, r.WipeForeign = o.Retries, api.EraseExact, o.WipeOldOS, o.WipeForeign
+	r.Retries, r.WipeOldOS, r.WipeForeign = o.Retries, o.WipeOldOS, o.WipeForeign
+	if o.Yes && o.Wipe {
+		r.Erase = api.EraseExact
+	}
 	if r.SSHKeys, err = readSSHKeys(o.SSHKeys); err != nil {
 		return r, err
 	}
@@ -123,33 +131,65 @@ func (o *nodeReprovisionOptions) image(ctx context.Context, d imageLister) (stri
 	return "", withHint(usageError("--image %q: no such image was added", o.Image), "racker image list, or racker image add FILE")
 }
 
-// confirm shows what will be erased, and wants the name of each node typed unless --yes and --wipe were given.
-func (o *nodeReprovisionOptions) confirm(ctx context.Context, d nodeGetter, nodes []api.NodeView) error {
+// confirm shows what will be erased, and wants the name of each node typed unless --yes and --wipe were given. It gives the
+// digests of the disks that were confirmed so, by primary MAC.
+func (o *nodeReprovisionOptions) confirm(ctx context.Context, d reprovisioner, nodes []api.NodeView, order api.Reprovision) (map[string]string, error) {
+	shown := map[string]string{}
 	for i := range nodes {
 		n, err := d.Node(ctx, nodes[i].PrimaryMAC)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		o.show(&n)
+		row, err := planReprovision(ctx, d, &n, order)
+		if err != nil {
+			return nil, err
+		}
+		o.show(&n, row)
 		if o.Yes && o.Wipe {
 			continue
 		}
 		if err := typeWord(ctx, o.IO, n.Name); err != nil {
-			return err
+			return nil, err
+		}
+		if row != nil && row.Refused == "" {
+			shown[n.PrimaryMAC] = row.Digest
 		}
 	}
-	return nil
+	return shown, nil
 }
 
-func (o *nodeReprovisionOptions) show(n *api.NodeView) {
+// planReprovision asks which disks would be erased; nil when that is not known.
+func planReprovision(ctx context.Context, d reprovisioner, n *api.NodeView, order api.Reprovision) (*api.EraseRow, error) {
+	ask := api.ErasePlan{Run: api.RunRequest{
+		Provision: provisionImage, Image: cmp.Or(order.Image, n.Image), Nodes: []string{n.PrimaryMAC}, WipeOldOS: order.WipeOldOS, WipeForeign: order.WipeForeign,
+	}}
+	c, err := d.Config(ctx, n.PrimaryMAC)
+	if err != nil {
+		return nil, err
+	}
+	if digest := cmp.Or(c.AppliedDigest, c.WantedDigest); digest != "" { // as the daemon takes it
+		ask.Run.Configs = map[string]string{n.PrimaryMAC: digest}
+	}
+	v, err := d.PlanErase(ctx, ask)
+	if err != nil || len(v.Rows) == 0 {
+		return nil, err
+	}
+	return &v.Rows[0], nil
+}
+
+func (o *nodeReprovisionOptions) show(n *api.NodeView, row *api.EraseRow) {
 	disk := "not seen yet (racker node boot " + n.Name + " inventory finds it)"
-	if n.Disk != nil && n.Disk.Path != "" {
-		disk = diskText(n.Disk)
+	if row != nil && row.Disk.Path != "" {
+		disk = strings.Join(nonEmpty(diskText(&row.Disk), alike(row.Matched)), ", ")
 	}
 	const indent = 4
 	fmt.Fprintf(o.IO.Err, "%s is %s, power %s\n  Install disk, %s:\n    %s\n", stdio.Clean(cmp.Or(n.Where, n.Name)), stateText(n),
-		dash(string(n.Power)), o.IO.PaintErr(stdio.Bad, "ERASED"), foldedErr(o.IO, disk, indent))
-	if len(n.OtherOS) > 0 {
+		dash(string(n.Power)), o.IO.PaintErr(stdio.Bad, "ERASED"), foldedErr(o.IO, stdio.Clean(disk), indent))
+	for _, w := range rowWarnings(o.IO, row) {
+		fmt.Fprintf(o.IO.Err, "  %s\n", foldedErr(o.IO, w, indent))
+	}
+	// What other disks held when the node was installed says nothing of those that are wiped now.
+	if len(n.OtherOS) > 0 && row != nil && len(row.Wipes) == 0 {
 		fmt.Fprintf(o.IO.Err, "  Not touched:\n    %s\n", foldedErr(o.IO, strings.Join(n.OtherOS, ", "), indent))
 	}
 }

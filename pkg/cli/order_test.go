@@ -82,7 +82,19 @@ func (r *testRack) Adopt(_ context.Context, word string) (api.OrderView, error) 
 
 // Reprovision and Boot give the run of the scenario.
 func (r *testRack) Reprovision(_ context.Context, word string, o api.Reprovision) (api.RunView, error) {
-	return r.runOrdered(word, fmt.Sprintf("reprovision %q %s %d %d", o.Image, o.OnFailure, o.Retries, len(o.SSHKeys)))
+	return r.runOrdered(word, fmt.Sprintf("reprovision %q %s %d %d%s", o.Image, o.OnFailure, o.Retries, len(o.SSHKeys), allows(o.Erase, o.Shown)))
+}
+
+// allows tells who allows the disks of an order to be erased.
+func allows(erase, shown string) string {
+	text := ""
+	if erase != "" {
+		text = " " + erase
+	}
+	if shown != "" {
+		text += " shown:" + shown[:8]
+	}
+	return text
 }
 
 func (r *testRack) Boot(_ context.Context, word string, o api.BootOrder) (api.RunView, error) {
@@ -139,8 +151,13 @@ func (r *testRack) PlanErase(_ context.Context, p api.ErasePlan) (api.EraseView,
 		case n.Name == "node-3", !n.BMCReached:
 			v.Waiting = append(v.Waiting, n.Where)
 		default:
-			v.Rows = append(v.Rows, testRow(i, 1))
-			v.Rows[len(v.Rows)-1].Node, v.Rows[len(v.Rows)-1].Where = n.PrimaryMAC, n.Where
+			row := testRow(i, 1)
+			row.Node, row.Where = n.PrimaryMAC, n.Where
+			if p.Run.WipeOldOS || p.Declared[n.PrimaryMAC].Wipe == api.WipeAll {
+				row.Wipes = []api.Disk{{Path: "/dev/vdb", Size: 8e9, Model: "DATA", Serial: "W1", Contents: []string{"ext4 data"}}}
+				row.Digest = (&api.DiskResult{Disk: row.Disk, Wipes: row.Wipes}).Digest()
+			}
+			v.Rows = append(v.Rows, row)
 		}
 	}
 	v.Digest = api.EraseDigest(v.Rows)

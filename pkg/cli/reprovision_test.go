@@ -62,12 +62,16 @@ func TestReprovisionAsks(t *testing.T) {
 			}
 			var want []string
 			if tt.code == 0 {
-				want = []string{`reprovision "abc" cancel 3 0 node-1`, `reprovision "abc" cancel 3 0 node-2`}
+				allowed := []string{" exact", " exact"} // nobody looked
+				if !tt.yes || !tt.wipe {
+					allowed = []string{allows("", testRow(1, 1).Digest), allows("", testRow(2, 1).Digest)}
+				}
+				want = []string{`reprovision "abc" cancel 3 0` + allowed[0] + " node-1", `reprovision "abc" cancel 3 0` + allowed[1] + " node-2"}
 			}
 			if d := cmp.Diff(want, r.orders); d != "" {
 				t.Errorf("orders (-want +got):\n%s", d)
 			}
-			if shown := strings.Contains(errOut.String(), "Install disk, ERASED:\n    /dev/vda, 8.0 GiB, virtio, serial disk1"); shown != (tt.tty || tt.code == 0) {
+			if shown := strings.Contains(errOut.String(), "Install disk, ERASED:\n    /dev/vda, 3.7 GiB, virtio, QEMU, serial D1"); shown != (tt.tty || tt.code == 0) {
 				t.Errorf("the disk is shown: %v\n%s", shown, errOut)
 			}
 		})
@@ -161,4 +165,33 @@ func (f *fewRuns) ConfirmErase(_ context.Context, id string, a api.EraseAnswer) 
 func (f *fewRuns) CancelRun(_ context.Context, id string) (api.RunView, error) {
 	f.calls = append(f.calls, "cancel "+id)
 	return f.views[id], nil
+}
+
+// TestReprovisionShowsWipes names the other disks whose signatures go, and calls none of them untouched. The disk of the last
+// install, which may be another, is not shown.
+func TestReprovisionShowsWipes(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		wipeOldOS bool
+		want, not string
+	}{
+		"others are wiped": {true, "the signatures of /dev/vdb, 7.5 GiB, DATA, serial W1, holds ext4 data are ERASED, too", "Not touched"},
+		"none is":          {false, "Not touched: /dev/vdb: Debian GNU/Linux 12", "signatures of"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o, r, errOut := testReprovision(t, true, "node-1\n")
+			o.Words, o.WipeOldOS = []string{"node-1"}, tt.wipeOldOS
+			if err := o.run(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			text := strings.Join(strings.Fields(errOut.String()), " ")
+			if !strings.Contains(text, tt.want) || strings.Contains(text, tt.not) || strings.Contains(text, "serial disk1") {
+				t.Errorf("%s", errOut)
+			}
+			if len(r.orders) != 1 || !strings.Contains(r.orders[0], " shown:") {
+				t.Errorf("orders %q", r.orders)
+			}
+		})
+	}
 }

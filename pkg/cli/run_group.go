@@ -123,7 +123,9 @@ func (g *runGroup) merged() api.RunView {
 		all.Image = v.Image
 		all.Nodes = append(all.Nodes, v.Nodes...)
 		all.Questions = append(all.Questions, v.Questions...)
-		all.Erase, all.Request.Erase = mergeErase(all.Erase, v.Erase), v.Request.Erase
+		if v.Erase != nil { // a run that installs nothing says nothing of disks
+			all.Erase, all.Request.Erase = mergeErase(all.Erase, v.Erase), v.Request.Erase
+		}
 		all.Skipped = append(all.Skipped, v.Skipped...)
 		all.Reason = joinText(all.Reason, v.Reason)
 		all.Code = groupCode(i, all.Code, v.Code)

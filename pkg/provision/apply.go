@@ -73,7 +73,7 @@ func (m *Machine) Apply(ctx context.Context, word string, o api.ApplyOrder) (api
 	}
 	switch {
 	case cmp.Cost == api.CostReinstall:
-		return m.reinstall(ctx, n, rec, o.Digest)
+		return m.reinstall(ctx, n, rec, o)
 	case cmp.Cost == api.CostNothing && o.Health == "" && rec.Install.Renew == nil: // else a first boot has to be taken back
 		return m.applyNothing(ctx, n, o.Digest)
 	}
@@ -174,11 +174,12 @@ func (m *Machine) applyNothing(ctx context.Context, n *rack.Node, digest string)
 	return m.unchanged(r), nil
 }
 
-// reinstall has the node installed afresh with the config.
-func (m *Machine) reinstall(ctx context.Context, n *rack.Node, rec *Record, digest string) (api.RunView, error) {
+// reinstall has the node installed afresh with the config. Its disk may be another than before.
+func (m *Machine) reinstall(ctx context.Context, n *rack.Node, rec *Record, o api.ApplyOrder) (api.RunView, error) {
+	mac := n.Primary.String()
 	return m.order(ctx, n, api.RunRequest{
-		Provision: provisionFlatcar, Image: rec.Install.Image, OnFailure: api.OnFailureCancel, Erase: api.EraseExact,
-		Configs: map[string]string{n.Primary.String(): digest},
+		Provision: provisionFlatcar, Image: rec.Install.Image, OnFailure: api.OnFailureCancel, Erase: o.Erase, Shown: shownOf(mac, o.Shown),
+		Configs: map[string]string{mac: o.Digest},
 	})
 }
 

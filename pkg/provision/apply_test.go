@@ -75,7 +75,7 @@ func TestApplyReinstall(t *testing.T) {
 	next := changes()[api.CostReinstall]
 	next.Disk.Serial = "D" + mac(2).String() // the one that it has, which only its agent knows
 	w, digest := ready(t, next)
-	v, err := w.at().Apply(t.Context(), mac(2).String(), api.ApplyOrder{Digest: digest, Cost: api.CostReinstall, Wipe: true})
+	v, err := w.at().Apply(t.Context(), mac(2).String(), api.ApplyOrder{Digest: digest, Cost: api.CostReinstall, Wipe: true, Erase: api.EraseExact})
 	if err != nil {
 		t.Fatal(err)
 	}

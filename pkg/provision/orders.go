@@ -42,8 +42,16 @@ func (m *Machine) Reprovision(ctx context.Context, word string, o api.Reprovisio
 	}
 	return m.order(ctx, n, api.RunRequest{
 		Provision: what, Image: o.Image, OnFailure: o.OnFailure, Retries: o.Retries, SSHKeys: o.SSHKeys, Configs: configs,
-		Erase: o.Erase, WipeOldOS: o.WipeOldOS, WipeForeign: o.WipeForeign,
+		Erase: o.Erase, WipeOldOS: o.WipeOldOS, WipeForeign: o.WipeForeign, Shown: shownOf(n.Primary.String(), o.Shown),
 	})
+}
+
+// shownOf is the RunRequest.Shown of an order for one node.
+func shownOf(mac, digest string) map[string]string {
+	if digest == "" {
+		return nil
+	}
+	return map[string]string{mac: digest}
 }
 
 // Boot boots one node into its system, or once into the microkernel.
