@@ -176,7 +176,11 @@ func (m *Machine) rotateAll(ctx context.Context, own rackKeys) {
 
 // rotateOn gives one node the new key, and says why that did not work; empty when it did.
 func (m *Machine) rotateOn(ctx context.Context, n *rack.Node, own rackKeys) string {
-	rec := m.record(n.Primary)
+	_, rec, release, err := m.reserve(n.Primary.String(), "rotation of racker's SSH key") // an apply changes the same files
+	if err != nil {
+		return sentence(err.Error())
+	}
+	defer release()
 	if on, coming := rec.rackKeys(); on == "" || coming != "" || rec.Job != nil {
 		return "it is being installed"
 	}
@@ -189,7 +193,7 @@ func (m *Machine) rotateOn(ctx context.Context, n *rack.Node, own rackKeys) stri
 	if err := m.reach.rotate(ctx, n, a.Addr, own); err != nil {
 		return sentence(err.Error())
 	}
-	err := m.update(ctx, n.Primary, func(r *Record) error {
+	err = m.update(ctx, n.Primary, func(r *Record) error {
 		if r.Install == nil || r.Job != nil {
 			return errStale
 		}
@@ -227,7 +231,12 @@ func (r *Reach) rotate(ctx context.Context, n *rack.Node, addr netip.Addr, own r
 	if err := change(removeKey(own.Current), *own.Next); err != nil {
 		return err
 	}
-	c, err := r.dial(ctx, n, addr, own.Current)
+	c, err := r.dial(ctx, n, addr, *own.Next) // that the old key fails proves nothing if neither is taken
+	if err != nil {
+		return err
+	}
+	_ = c.Close()
+	c, err = r.dial(ctx, n, addr, own.Current)
 	if err == nil {
 		_ = c.Close()
 		return fmt.Errorf("%s: %w", n.Name, errOldKey)

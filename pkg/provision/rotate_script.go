@@ -6,8 +6,12 @@ import (
 )
 
 // keyFiles are the words by which both scripts begin. Keys of core are in authorized_keys, and where the system keeps fragments
-// (Ignition's own on some) in authorized_keys.d as well. A file is replaced as a whole, by one of the same mode.
+// (Ignition's own on some) in authorized_keys.d as well. A file is replaced as a whole, by one of the same mode. The
+// lock is that of the scripts of an apply, which are root's and change the same files.
 const keyFiles = `set -eu
+sudo -n sh -c 'umask 022; mkdir -p /run/racker && : >>/run/racker/apply.lock && chmod 644 /run/racker/apply.lock'
+exec 9</run/racker/apply.lock
+flock -w 30 9 || { echo 'another change of this node is under way' >&2; exit 1; }
 umask 077
 mkdir -p ~/.ssh
 cd ~/.ssh

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/racker-project/racker/pkg/api"
 	"github.com/racker-project/racker/pkg/internal/nettest"
 	"github.com/racker-project/racker/pkg/internal/sshtest"
@@ -105,6 +107,37 @@ func TestRotate(t *testing.T) {
 		}
 		if has(nodes[3], second.Current) {
 			t.Error("node-2 still has the old key")
+		}
+	})
+}
+
+// TestRotateLeavesBusyNodes leaves a node alone that has another order, and waits for a script that is at work on it.
+func TestRotateLeavesBusyNodes(t *testing.T) {
+	nettest.Run(t, func(t *testing.T, n *nettest.Net) {
+		w, nodes := onSSH(t, n)
+		m := w.at()
+		before := nodes[2].Authorized()
+		_, _, release, err := m.reserve("node-1", "power")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v := rotate(t, m); v.Code != codeSomeLeft || v.Done != 1 || len(v.Left) != 1 || !strings.Contains(v.Left[0].Why, "has the order power") {
+			t.Errorf("%+v", v)
+		}
+		if d := cmp.Diff(before, nodes[2].Authorized()); d != "" {
+			t.Errorf("a node that is busy was changed: %s", d)
+		}
+		release()
+		k, err := newSSHKey()
+		if err != nil {
+			t.Fatal(err)
+		}
+		held := removeKey(k) + "flock -n /run/racker/apply.lock true && exit 7; exit 0\n"
+		if err := nodes[2].Sh(held); err != nil {
+			t.Errorf("a script of the rotation does not hold the lock of an apply: %v", err)
+		}
+		if v := rotate(t, m); v.Code != 0 || v.Done != 2 {
+			t.Errorf("afterwards: %+v", v)
 		}
 	})
 }
