@@ -17,7 +17,7 @@ func (c *comparer) directories() {
 	for _, name := range names {
 		from, had := before[name]
 		to, has := after[name]
-		cost, why := directory(from, to, had, has)
+		cost, why := directory(name, from, to, had, has)
 		if why == "" {
 			continue
 		}
@@ -35,10 +35,14 @@ func (c *comparer) directories() {
 }
 
 // directory prices one directory; why is empty where nothing differs.
-func directory(from, to types.Directory, had, has bool) (cost, why string) {
+func directory(name string, from, to types.Directory, had, has bool) (cost, why string) {
 	owned, owns := declaredOwner(from.Node), declaredOwner(to.Node)
+	same := had == has && sameJSON(from.Mode, to.Mode) && owned == owns
+	home := "/home/" + api.SystemUser
 	switch {
-	case !has && !ofTheImage(from.Path):
+	case !same && ownLogin(name), !same && name == home && (to.Mode != nil || owns != ""): // the SSH server wants them its user's alone
+		return api.CostWipeRoot, whyOwnLogin
+	case !has && !ofTheImage(name):
 		return api.CostLive, "no longer declared; removed if it is empty"
 	case !has && (from.Mode != nil || owned != ""), had && has && (from.Mode != nil && to.Mode == nil || narrower(from.Node, to.Node)):
 		return api.CostWipeRoot, "a mode or an owner is no longer declared: only a fresh start brings the image's back"

@@ -120,6 +120,9 @@ func readers() []reader {
 
 // price tells what a change of a file costs, and has whoever reads the file told.
 func (c *comparer) price(name string, from, to *file) (cost, why string) {
+	if ownLogin(name) {
+		return api.CostWipeRoot, whyOwnLogin
+	}
 	if unit := unitOf(name); unit != "" {
 		return c.unitFile(unit)
 	}
@@ -151,6 +154,14 @@ func (c *comparer) price(name string, from, to *file) (cost, why string) {
 		return api.CostLive, "it was for " + unit + ", which changes or goes, too"
 	}
 	return api.CostReboot, "no unit of the config names it: whatever reads it does so at its start"
+}
+
+const whyOwnLogin = "racker logs in with what is there, and would not get in to undo it"
+
+// ownLogin reports whether a path is what racker's own logins stand on.
+func ownLogin(name string) bool {
+	const dir = "/home/" + api.SystemUser + "/.ssh"
+	return name == dir || strings.HasPrefix(name, dir+"/")
 }
 
 // namedBefore gives the unit that named a file and does so no more: it is stopped or restarted for that alone.

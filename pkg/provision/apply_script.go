@@ -65,25 +65,6 @@ gone() { # PATH
         if [ -e "$base$1" ]; then cp -a "$base$1" "$1"; break; fi
     done
 }
-keep_ssh() { # PATH: the SSH server's files as they were, until the server has said that it takes the new ones
-    case $1 in /etc/ssh/sshd_config | /etc/ssh/sshd_config.d/*) ;; *) return 0 ;; esac
-    mkdir -p /run/racker/ssh
-    at=/run/racker/ssh/$(echo "$1" | tr / _)
-    echo "$1" >"$at.path"
-    rm -f "$at.file"
-    if [ -e "$1" ]; then cp -a "$1" "$at.file"; fi
-}
-check_ssh() {
-    server=$(command -v sshd || echo /usr/sbin/sshd)
-    if "$server" -t; then rm -rf /run/racker/ssh; return 0; fi
-    for at in /run/racker/ssh/*.path; do
-        file=$(cat "$at")
-        if [ -e "${at%.path}.file" ]; then cp -a "${at%.path}.file" "$file"; else rm -f "$file"; fi
-    done
-    rm -rf /run/racker/ssh
-    echo 'the SSH server does not take its new configuration; the old one is back' >&2
-    return 1
-}
 dir() { # PATH MODE OWNER; an empty one is kept as it is
     if [ ! -d "$1" ]; then mkdir -p "$1"; chmod 755 "$1"; fi
     if [ -n "$3" ]; then chown "$3" "$1"; fi
@@ -124,7 +105,7 @@ restart() { # a unit that is not at work is left alone
 // applyScript is the script that carries actions out.
 func applyScript(actions []ignite.Action) []byte {
 	b := &shell{}
-	b.line(applyFunctions)
+	b.line(applyFunctions + sshFunctions)
 	b.begin()
 	for _, a := range actions {
 		b.step(strings.TrimSpace(string(a.Kind) + " " + a.Path))
@@ -155,7 +136,7 @@ func (b *shell) action(a ignite.Action) {
 		if a.Hard {
 			how = "-fT"
 		}
-		b.line("mkdir -p " + quoteSh(parent(a.Path)))
+		b.line("mkdir -p " + quoteSh(parent(a.Path)) + "; keep_ssh " + path)
 		b.line(fmt.Sprintf("ln %s %s %s; chown -h %s %s", how, quoteSh(a.Target), path, quoteSh(a.Owner), path))
 	case ignite.ChangeKeys:
 		b.list("/run/racker/add", a.Add)

@@ -50,7 +50,8 @@ esac
 END
 cat >/usr/local/sbin/sshd <<'END'
 #!/bin/sh
-! grep -rqs Nonsense /etc/ssh/sshd_config.d
+if grep -rqs Nonsense /etc/ssh/sshd_config.d; then exit 1; fi
+if [ "$1" = -T ]; then cat /etc/ssh/sshd_config.d/*; fi
 END
 printf '#!/bin/sh\necho "networkctl $*" >>/calls\n' >/usr/local/sbin/networkctl
 printf '#!/bin/sh\necho "update-ssh-keys $*" >>/calls\n' >/usr/local/sbin/update-ssh-keys
