@@ -45,6 +45,9 @@ func TestApplyAsksForDisks(t *testing.T) {
 			before := w.written()
 			id := w.reinstalls(tt.change)
 			table := w.table(id, 1)
+			if w.at().run(id).Request.Erase == api.EraseExact && len(table.Inexact()) == 0 {
+				t.Fatal("the run confirms its table by itself")
+			}
 			if w.written() != before {
 				t.Fatal("a disk was written that nobody confirmed")
 			}
