@@ -36,25 +36,41 @@ func (c *comparer) directories() {
 
 // directory prices one directory; why is empty where nothing differs.
 func directory(name string, from, to types.Directory, had, has bool) (cost, why string) {
+	if !has {
+		return directoryGoes(name, from)
+	}
 	owned, owns := declaredOwner(from.Node), declaredOwner(to.Node)
-	same := had == has && sameJSON(from.Mode, to.Mode) && owned == owns
-	home := "/home/" + api.SystemUser
+	same := had && sameJSON(from.Mode, to.Mode) && owned == owns
 	switch {
-	case !same && ownLogin(name), !same && name == home && (to.Mode != nil || owns != ""): // the SSH server wants them its user's alone
+	case same:
+		return api.CostNothing, ""
+	case ownLogin(name), name == ownHome && (to.Mode != nil || owns != ""): // the SSH server wants them its user's alone
 		return api.CostWipeRoot, whyOwnLogin
-	case !has && !ofTheImage(name):
-		return api.CostLive, "no longer declared; removed if it is empty"
-	case !has && (from.Mode != nil || owned != ""), had && has && (from.Mode != nil && to.Mode == nil || narrower(from.Node, to.Node)):
-		return api.CostWipeRoot, "a mode or an owner is no longer declared: only a fresh start brings the image's back"
-	case !has:
-		return api.CostNothing, "no longer declared; it stays"
 	case !had:
 		return api.CostLive, "new"
-	case dirMode(from) != dirMode(to), owned != owns:
-		return api.CostLive, "mode or owner changed"
+	case from.Mode != nil && to.Mode == nil, narrower(from.Node, to.Node):
+		return api.CostWipeRoot, whyOpen
 	}
-	return api.CostNothing, ""
+	return api.CostLive, "mode or owner changed"
 }
+
+// directoryGoes prices one that is no longer declared.
+func directoryGoes(name string, from types.Directory) (cost, why string) {
+	switch {
+	case ownLogin(name):
+		return api.CostWipeRoot, whyOwnLogin
+	case !ofTheImage(name):
+		return api.CostLive, "no longer declared; removed if it is empty"
+	case from.Mode != nil, declaredOwner(from.Node) != "":
+		return api.CostWipeRoot, whyOpen
+	}
+	return api.CostNothing, "no longer declared; it stays"
+}
+
+const (
+	ownHome = "/home/" + api.SystemUser
+	whyOpen = "a mode or an owner is no longer declared: only a fresh start brings the image's back"
+)
 
 // narrower reports whether to leaves open a user or a group that from declares.
 func narrower(from, to types.Node) bool {
