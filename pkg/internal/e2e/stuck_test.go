@@ -53,7 +53,7 @@ func TestFleetStuck(t *testing.T) {
 	image := s.FakeImage(64<<20, 48<<20) // a dozen chunks: the write takes its time
 	s.must(time.Minute, "image", "add", image, "--name", "os")
 	_, err := api.NewClient(s.socket()).SubmitRun(t.Context(), api.RunRequest{
-		Provision: "image", Image: "os", OnFailure: api.OnFailureAsk, Canary: api.CanaryOff,
+		Provision: "image", Image: "os", OnFailure: api.OnFailureAsk, Canary: api.CanaryOff, Erase: api.EraseExact,
 	})
 	if err != nil {
 		t.Fatal(err)
