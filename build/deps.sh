@@ -17,7 +17,7 @@ packages=(
   # networks of the tests, and what they look at
   iproute2 procps
   # the test OS: a Debian laid out like Flatcar that really runs Ignition
-  debootstrap grub-pc-bin squashfs-tools btrfs-progs dosfstools mtools e2fsprogs fdisk gdisk udev
+  debootstrap grub-pc-bin squashfs-tools btrfs-progs dosfstools mtools e2fsprogs fdisk gdisk udev systemd
   cpio kmod xz-utils zstd bzip2 ignition
   # a release server, and what its vendor signs with
   nginx-light gpg gpg-agent

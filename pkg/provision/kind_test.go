@@ -83,7 +83,7 @@ func TestForeignArchitecture(t *testing.T) {
 	w.addKind("arm", profile.TestOS, "arm64")
 	w.start(nil)
 	req := request()
-	req.Image = "arm"
+	req.Image, req.Nodes = "arm", []string{"node-1"} // of two, the first to fail would let go of the other
 	v := w.runToEnd(req)
 	if v.Code == 0 || v.Nodes[0].Reason != "the image arm is for arm64, and the machine is amd64" {
 		t.Errorf("code %d, reason %q", v.Code, v.Nodes[0].Reason)

@@ -41,7 +41,10 @@ var tokenArg = regexp.MustCompile(api.ArgToken + `=(\S+)`)
 // life is one boot after the other until the server's installed system called back.
 func (s *server) life(ctx context.Context) {
 	from := s.w.addr(s.primary[5])
-	if s.absent {
+	s.w.mu.Lock()
+	absent := s.absent
+	s.w.mu.Unlock()
+	if absent {
 		return
 	}
 	for ctx.Err() == nil {
