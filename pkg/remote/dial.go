@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -47,6 +48,8 @@ type Client struct {
 	ssh  *ssh.Client
 	stop context.CancelFunc
 	own  sync.WaitGroup
+	// over is set once the connection was closed: the library may wait for ever for a session that is opened after that.
+	over atomic.Bool
 }
 
 // Dial connects and logs in. Errors match ErrHostKey, ErrAuth or ErrUnreachable, or are the context's, and name the node.

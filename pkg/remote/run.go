@@ -110,6 +110,9 @@ func (c *Client) session(ctx context.Context) (*ssh.Session, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	if c.over.Load() {
+		return nil, fmt.Errorf("%w: the connection was closed", ErrLost)
+	}
 	cut := context.AfterFunc(ctx, func() { _ = c.ssh.Close() })
 	session, err := c.ssh.NewSession()
 	if !cut() {
@@ -125,6 +128,7 @@ func (c *Client) session(ctx context.Context) (*ssh.Session, error) {
 func (c *Client) hangUp(session *ssh.Session, ended <-chan error) {
 	late := time.AfterFunc(goodbye, func() { _ = c.ssh.Close() })
 	defer late.Stop()
+	c.over.Store(true)
 	_ = session.Signal(ssh.SIGTERM) // it may have ended, or the node may be gone
 	_ = session.Close()
 	_ = c.ssh.Close()
